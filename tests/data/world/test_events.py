@@ -1,0 +1,178 @@
+"""Laws of the event labels: what is planted is found, and nothing else."""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from toolkit.data.world.best_track import best_track_of
+from toolkit.data.world.events import KINDS, column_water, event_table
+from toolkit.data.world.season import Plan, Season, run_seasons
+from toolkit.data.world.sphere import Sphere
+from toolkit.data.world.tracer import coarse_fields
+from toolkit.data.world.vortices import Cyclone
+from toolkit.geodesy import distance_km, longitude_difference
+
+START = np.datetime64("2001-08-01T00", "s")
+FRAMES = 49
+PLAN = Plan(days=12, truncation=42)
+SPHERE = Sphere(42)
+
+
+def bump(lat: float, lon: float, high_km: float, wide_km: float) -> torch.Tensor:
+    """A Gaussian bump (lat, lon) of height 1 with its half-axes along the meridian and the parallel."""
+    phi, lam = SPHERE.latitude[:, None], SPHERE.longitude
+    east = 111.2 * np.cos(np.radians(phi)) * longitude_difference(lam, lon)
+    return torch.tensor(np.exp(-((111.2 * (phi - lat) / high_km) ** 2) - (east / wide_km) ** 2)).float()
+
+
+def quiet() -> torch.Tensor:
+    """States without wind whose geopotential falls poleward as in the simulated climate."""
+    fall = -3000 * np.sin(np.radians(SPHERE.latitude)) ** 2
+    states = torch.zeros(FRAMES, 3, 43, 43, dtype=torch.complex64)
+    states[:, 2] = SPHERE.coefficients(torch.tensor(fall).float()[:, None].expand(SPHERE.rows, SPHERE.columns))
+    return states
+
+
+def table(states: torch.Tensor, cyclones: tuple[Cyclone, ...] = ()) -> pd.DataFrame:
+    """The events of a season made of these states."""
+    return event_table(Season(2001, states, cyclones), PLAN, START)
+
+
+def with_high(lat: float, lon: float, days: float) -> torch.Tensor:
+    """Quiet states with a strong high standing at a place for some days, from day 3 on."""
+    states = quiet()
+    high = SPHERE.coefficients(4500 * bump(lat, lon, 900, 1300))
+    states[12 : 12 + int(4 * days), 2] += high
+    return states
+
+
+def with_band(lat: float, lon: float, wide_km: float) -> torch.Tensor:
+    """Quiet states with a poleward wind of 30 m s-1 in a band 3000 km long, for two days from day 5 on."""
+    northward = 30 * np.sign(lat) * bump(lat, lon, 1500, wide_km)
+    states = quiet()
+    states[20:28, :2] = SPHERE.rotation_and_divergence(torch.stack([torch.zeros_like(northward), northward]))
+    return states
+
+
+def cyclone(lat: float, lon: float, wind: float) -> Cyclone:
+    """A cyclone that moves west by a quarter of a degree an hour for three days at a constant wind."""
+    born = Cyclone(lat, lon, wind, 72, 0.5)
+    born.track = [(hour, lat, (lon - hour / 4) % 360, wind, -800.0, 0.1) for hour in range(73)]
+    return born
+
+
+@cache
+def simulated() -> pd.DataFrame:
+    """The events of a small simulated season."""
+    plan = Plan(days=10, truncation=42, step=1800.0)
+    season = run_seasons(plan, 1, [2001], lambda _: None)[0]
+    return event_table(season, plan, START)
+
+
+def test_nothing_happens_in_a_quiet_season() -> None:
+    """No wind, no change, no cyclone: no event, and the columns and their types all the same."""
+    nothing = table(quiet())
+    assert len(nothing) == 0
+    assert list(nothing.columns[:4]) == ["event", "kind", "start", "end"]
+    assert nothing.start.dtype == "datetime64[s]"
+
+
+@pytest.mark.parametrize(("lat", "lon"), [(62.0, 359.0), (-62.0, 181.0), (58.0, 77.0)])
+def test_a_standing_high_is_a_block(lat: float, lon: float) -> None:
+    """A high of four days is one blocking with a row a day, its box around the high's equatorward side, at any seam."""
+    blocking = table(with_high(lat, lon, days=4)).query("kind == 'blocking'")
+    assert blocking.event.nunique() == 1
+    assert list(blocking.start.dt.day) == [4, 5, 6, 7]
+    assert blocking.start.iloc[0] == pd.Timestamp("2001-08-04T00")
+    assert blocking.end.iloc[-1] == pd.Timestamp("2001-08-07T18")
+    row = blocking.iloc[0]
+    middle = (row.longitude_min + row.longitude_max) / 2
+    assert abs(float(longitude_difference(middle, lon))) < 3
+    assert row.latitude_min <= lat <= row.latitude_max
+    assert 10 < row.longitude_max - row.longitude_min < 60
+    assert row.peak_value > 0
+
+
+def test_a_high_of_two_days_is_no_block() -> None:
+    """A reversal that does not last three days is left out."""
+    assert "blocking" not in set(table(with_high(62, 0, days=2)).kind)
+
+
+def test_a_lasting_high_is_heat_and_a_passing_one_is_not() -> None:
+    """Warm air is heat where it stays for two days, not where it stays for one."""
+    heat = table(with_high(40, 0, days=2)).query("kind == 'heat'")
+    assert len(heat) == 2
+    row = heat.iloc[0]
+    assert row.latitude_min < 40 < row.latitude_max
+    assert row.longitude_min < 0 < row.longitude_max
+    assert "heat" not in set(table(with_high(40, 0, days=1)).kind)
+
+
+@pytest.mark.parametrize(("lat", "lon"), [(40.0, 0.0), (-40.0, 130.0)])
+def test_a_narrow_poleward_band_is_a_filament(lat: float, lon: float) -> None:
+    """A long narrow poleward wind in moist air is found in both hemispheres, while it blows."""
+    filament = table(with_band(lat, lon, 500)).query("kind == 'filament'")
+    assert filament.event.nunique() == 1
+    assert list(filament.start.dt.day) == [6, 7]
+    row = filament.iloc[0]
+    assert row.latitude_min < lat < row.latitude_max
+    assert abs(float(longitude_difference((row.longitude_min + row.longitude_max) / 2, lon))) < 6
+    assert row.peak_value > 100
+
+
+def test_a_broad_or_an_equatorward_wind_is_no_filament() -> None:
+    """The same wind in a broad stream, or blowing the other way, is left out."""
+    assert "filament" not in set(table(with_band(40, 0, 3000)).kind)
+    assert "filament" not in set(table(-1 * with_band(40, 0, 500)).kind)
+
+
+def test_a_cyclone_is_found_under_its_best_track_name() -> None:
+    """Every fix of tropical-storm strength is inside the box of its day, across the meridian of Greenwich."""
+    season = Season(2001, quiet(), (cyclone(18, 5, 30.0), cyclone(-15, 200, 8.0)))
+    found = event_table(season, PLAN, START)
+    fixes = best_track_of([season], "08-01")
+    strong = fixes[fixes.wind_kt >= 34]
+    assert set(found.kind) == {"tropical_cyclone"}
+    assert set(found.event) == set(strong.storm)
+    assert list(found.start.dt.day) == [1, 2, 3, 4]
+    for fix in strong.itertuples():
+        day = found[(found.start <= fix.time) & (fix.time <= found.end)].iloc[0]
+        assert day.latitude_min < fix.latitude < day.latitude_max
+        assert 0 < (fix.longitude - day.longitude_min) % 360 < day.longitude_max - day.longitude_min
+        edge = distance_km(fix.latitude, fix.longitude, fix.latitude, day.longitude_min)
+        assert edge > 480
+    assert found.peak_value.unique() == [strong.wind_kt.max()]
+
+
+def test_water_stays_between_the_driest_and_the_moistest_climate() -> None:
+    """Carried water keeps within 4 and 46 kg m-2; at rest it is the climate's."""
+    moved = column_water(coarse_fields(Season(2001, with_band(40, 0, 500), ()), PLAN))
+    assert moved.min() >= 4 - 1e-6
+    assert moved.max() <= 46 + 1e-6
+    np.testing.assert_allclose(moved[0, 32], 46)
+    assert moved[28, 14:20, 0].mean() > moved[0, 14:20, 0].mean() + 2
+
+
+def test_events_follow_from_the_season() -> None:
+    """The same season gives the same table."""
+    states = with_high(62, 359, days=4)
+    pd.testing.assert_frame_equal(table(states), table(states))
+
+
+@pytest.mark.slow
+def test_a_simulated_season_has_several_kinds_and_none_dominates() -> None:
+    """In a simulated season no kind is more than three in four of the events; every row is a well-formed box and day."""
+    found = simulated()
+    assert set(found.kind) <= set(KINDS)
+    share = found.groupby("kind").event.nunique() / found.event.nunique()
+    assert len(share) >= 3
+    assert share.max() < 0.75
+    assert (found.start <= found.end).all()
+    assert (found.start.dt.floor("D") == found.end.dt.floor("D")).all()
+    assert (found.latitude_min < found.latitude_max).all()
+    assert found.longitude_min.between(-180, 180, inclusive="left").all()
+    assert ((found.longitude_max - found.longitude_min).between(0, 360)).all()
+    assert not found.duplicated(["event", "start"]).any()

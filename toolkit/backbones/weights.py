@@ -1,0 +1,53 @@
+"""Saving a backbone as a folder and loading it back; what is loaded is tensors, never code."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from toolkit.backbones.card import Card, read_card, write_card
+from toolkit.backbones.vit import ViT, build
+from toolkit.errors import UserError
+from toolkit.files import sha256
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A loaded backbone: its card, the module, and the weights of its pretexts' modules by the pretext's name."""
+
+    card: Card
+    module: ViT
+    pretexts: Mapping[str, dict[str, Tensor]]
+
+
+def save_backbone(folder: Path, card: Card, module: nn.Module, pretexts: Mapping[str, nn.Module]) -> Card:
+    """Write model.safetensors and config.json into an existing folder; return the card with hash and count filled in."""
+    tensors = {f"backbone.{name}": value for name, value in module.state_dict().items()}
+    for pretext, part in pretexts.items():
+        tensors |= {f"pretexts.{pretext}.{name}": value for name, value in part.state_dict().items()}
+    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, folder / "model.safetensors")
+    parameters = sum(p.numel() for p in module.parameters())
+    card = replace(card, parameters=parameters, weights_sha256=sha256(folder / "model.safetensors"))
+    write_card(folder, card)
+    return card
+
+
+def load_backbone(folder: Path) -> Backbone:
+    """Load what `save_backbone` wrote; `UserError` where the hash or the names and shapes of the weights do not fit."""
+    card = read_card(folder)
+    module = build(card.spec, card.architecture, seed=0)
+    try:
+        tensors = load_file(folder / "model.safetensors")
+        parts = {name.removeprefix("backbone."): value for name, value in tensors.items() if name.startswith("backbone.")}
+        module.load_state_dict(parts)
+    except (SafetensorError, RuntimeError) as error:
+        raise UserError(f"{folder / 'model.safetensors'} does not hold the backbone {card.name}: {error}") from error
+    pretexts: dict[str, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("pretexts."):
+            _, pretext, rest = name.split(".", 2)
+            pretexts.setdefault(pretext, {})[rest] = value
+    return Backbone(card, module.eval(), pretexts)

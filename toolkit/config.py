@@ -1,0 +1,119 @@
+"""Run configuration: one validated object per command; file < environment < command line.
+
+Environment variables are TOOLKIT_<KEY> in capitals, such as TOOLKIT_SEED. All errors are reported at once.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from toolkit.errors import UserError
+
+ENVIRONMENT_PREFIX = "TOOLKIT_"
+
+
+class Settings(BaseModel):
+    """What every training command shares."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    seed: int = Field(0, ge=0, le=2**24, description="seed of everything drawn at random")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    batch_size: int = Field(32, gt=0)
+    lr: float = Field(1e-3, gt=0, description="peak learning rate")
+    threads: int = Field(0, ge=0, description="processor threads; 0 leaves torch's own choice")
+
+
+class FinetuneSettings(Settings):
+    """`toolkit finetune TASK`."""
+
+    task: str
+    world: Path | None = Field(None, description="world folder; none makes the small simulated world in the cache")
+    method: Literal["probe", "lora", "full", "scratch"] = "lora"
+    backbone: str = "shallow-vit"
+    labels: int | None = Field(None, gt=0, description="labelled groups (storms) to train on; none takes all")
+    epochs: float = Field(6.0, gt=0)
+    least_steps: int = Field(300, gt=0, description="steps even where the epochs are over sooner")
+    lora_rank: int = Field(8, gt=0)
+    lora_alpha: int = Field(16, gt=0)
+    compare: bool = Field(True, description="train from scratch too, on the same labels, and report the difference")
+    baselines: bool = Field(True, description="fit the task's classical baselines and report them")
+    limit_batches: int | None = Field(None, gt=0, description="stop after this many steps, for a trial")
+
+
+class PretrainSettings(Settings):
+    """`toolkit pretrain`."""
+
+    worlds: tuple[Path, ...] = Field(min_length=1)
+    pretext: dict[str, float] = Field({"masked": 0.5, "nextframe": 1.0, "lagrangian": 1.0})
+    name: str = "backbone"
+    variables: tuple[str, ...] = ("vorticity", "divergence")
+    frames: tuple[int, ...] = (-6, 0)
+    window: tuple[int, int] = (32, 32)
+    patch: int = Field(4, gt=0)
+    dim: int = Field(128, gt=0)
+    depth: int = Field(6, gt=0)
+    heads: int = Field(4, gt=0)
+    max_steps: int = Field(6000, gt=0)
+    checkpoint_every: int = Field(250, gt=0)
+    batch_size: int = Field(64, gt=0)
+
+
+Model = TypeVar("Model", bound=Settings)
+
+
+def configured(
+    model: type[Model], file: Path | None, overrides: Sequence[str] = (), given: Mapping[str, Any] | None = None
+) -> Model:
+    """Return validated settings: those of a YAML file, then the environment, then KEY=VALUE overrides and flags.
+
+    `given` holds the command line's flags; those that are None were not used. Raises one `UserError` with everything
+    that is wrong.
+    """
+    values = _from_file(file) if file else {}
+    for key in model.model_fields:
+        if (value := os.environ.get(ENVIRONMENT_PREFIX + key.upper())) is not None:
+            values[key] = yaml.safe_load(value)
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise UserError(f"'{override}' is not KEY=VALUE, such as seed=1.")
+        values[key] = yaml.safe_load(value)
+    values |= {key: value for key, value in (given or {}).items() if value is not None}
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise UserError(_all_problems(model, error)) from None
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text())
+    except FileNotFoundError:
+        raise UserError(f"There is no configuration file {file}. Write one with `toolkit config init`.") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{file} is not YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{file} holds no settings: it should be lines of KEY: VALUE.")
+    return content
+
+
+def _all_problems(model: type[Settings], error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            near = get_close_matches(key, model.model_fields, n=1)
+            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(model.model_fields)}."
+            lines.append(f"No setting '{key}'. {hint}")
+        elif problem["type"] == "missing":
+            lines.append(f"'{key}' is needed.")
+        else:
+            lines.append(f"'{key}' is {problem['input']!r}: {problem['msg'].lower()}.")
+    return "\n".join(lines)

@@ -1,0 +1,386 @@
+"""What the centres call the same seven fields, and how each naming becomes the canonical Dataset.
+
+Canonical: dimensions (time, level, latitude, longitude), without level for a field at the surface or on one level
+that is named nowhere; time ascending datetime64[ns], level ascending in hPa, latitude from north to south, longitude
+ascending in [0, 360), SI units. What had to be assumed stands in the attribute `assumptions`, one sentence each.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from toolkit.errors import UserError
+
+Notes = list[str]
+Conversion = tuple[float, float]
+STANDARD_GRAVITY = 9.80665  # m s-2, by definition
+KNOT = 1852 / 3600  # m s-1, by definition
+STANDARD_LEVELS_HPA = {1, 2, 3, 5, 7, 10, 20, 30, 50, 70, *range(100, 1001, 25)}
+CANONICAL_DIMENSIONS = ("time", "level", "latitude", "longitude")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A canonical field: unit, CF standard name, the names it goes by, and the units it may come in.
+
+    Names are in small letters, units as `_plain` writes them; canonical = factor * value + offset.
+    """
+
+    unit: str
+    standard_name: str
+    names: frozenset[str]
+    units: dict[str, Conversion]
+    on_levels: bool = True
+
+
+def _units(factor: float, *names: str, offset: float = 0.0) -> dict[str, Conversion]:
+    return dict.fromkeys(names, (factor, offset))
+
+
+_RATE = _units(1, "s-1", "1/s", "/s", "1 s-1", "sec-1") | _units(1e-5, "1e-5 s-1", "10-5 s-1", "1e-5/s", "10-5/s")
+_SPEED = _units(1, "m s-1", "m/s", "ms-1", "meter/second", "meters/second", "m sec-1")
+_SPEED |= _units(KNOT, "kt", "kts", "knot", "knots") | _units(1 / 3.6, "km h-1", "km/h", "kmh-1")
+_ENERGY = _units(1, "m2 s-2", "m2/s2", "j kg-1", "j/kg") | _units(10 * STANDARD_GRAVITY, "dam", "gpdm")
+_ENERGY |= _units(STANDARD_GRAVITY, "m", "gpm", "meter", "meters", "metre", "metres")
+_WARMTH = _units(1, "k", "kelvin", "degk")
+_WARMTH |= _units(1, "degc", "c", "celsius", "deg c", "degree_celsius", "degrees_celsius", "°c", offset=273.15)
+_PRESSURE = _units(1, "pa", "pascal", "pascals") | _units(100, "hpa", "mb", "mbar", "millibar", "millibars")
+_HEIGHTS = frozenset({"zg", "gh", "hgt", "h", "geopotential_height"})
+_VORTICITY = frozenset({"vorticity", "relative_vorticity", "vo", "vor", "vort", "relv", "var138"})
+_PRESSURES = frozenset({"mean_sea_level_pressure", "msl", "mslp", "psl", "slp", "prmsl", "var151"})
+
+VARIABLES = {
+    "vorticity": Variable("s-1", "atmosphere_relative_vorticity", _VORTICITY, _RATE),
+    "divergence": Variable(
+        "s-1", "divergence_of_wind", frozenset({"divergence", "d", "div", "dv", "reld", "var155"}), _RATE
+    ),
+    "eastward_wind": Variable(
+        "m s-1",
+        "eastward_wind",
+        frozenset({"eastward_wind", "u_component_of_wind", "u", "ua", "uwnd", "var131"}),
+        _SPEED,
+    ),
+    "northward_wind": Variable(
+        "m s-1",
+        "northward_wind",
+        frozenset({"northward_wind", "v_component_of_wind", "v", "va", "vwnd", "var132"}),
+        _SPEED,
+    ),
+    "geopotential": Variable("m2 s-2", "geopotential", frozenset({"geopotential", "z", "var129"}) | _HEIGHTS, _ENERGY),
+    "temperature": Variable(
+        "K", "air_temperature", frozenset({"temperature", "air_temperature", "t", "ta", "air", "var130"}), _WARMTH
+    ),
+    "mean_sea_level_pressure": Variable("Pa", "air_pressure_at_mean_sea_level", _PRESSURES, _PRESSURE, on_levels=False),
+}
+_STANDARD_NAMES = {variable.standard_name: name for name, variable in VARIABLES.items()} | {
+    "atmosphere_upward_relative_vorticity": "vorticity",
+    "geopotential_height": "geopotential",
+    "air_pressure_at_sea_level": "mean_sea_level_pressure",
+}
+_LEVEL_NAMES = {"level", "pressure_level", "isobaricinhpa", "isobaricinpa", "plev", "lev", "pressure", "air_pressure"}
+_MEMBER_NAMES = {"number", "realization", "member", "ensemble", "ens", "ensemble_member", "member_id"}
+_TIME_NAMES = ("valid_time", "time", "datetime", "date")
+
+
+def recognised(raw: xr.Dataset) -> dict[str, tuple[str, float | None]]:
+    """Return, for each variable of `raw` that is one of ours, its canonical name and the level its own name gives."""
+    found = {}
+    for name in map(str, raw.data_vars):
+        canonical = _canonical_name(name)
+        level = None
+        suffixed = re.fullmatch(r"([a-z]+)[_-]?(\d{3,4})(hpa|mb)?", name.lower())
+        if canonical is None and suffixed:
+            # u100 and v100 are ERA5's winds at a height of 100 m: without a unit, names give levels from 150 hPa on.
+            level = float(suffixed[2])
+            if level in STANDARD_LEVELS_HPA and (level >= 150 or suffixed[3]):
+                canonical = _canonical_name(suffixed[1])
+        if canonical is not None:
+            found[name] = (canonical, level)
+    return found
+
+
+def _canonical_name(name: str) -> str | None:
+    return next((canonical for canonical, variable in VARIABLES.items() if name.lower() in variable.names), None)
+
+
+def canonical(raw: xr.Dataset, source: str) -> xr.Dataset:
+    """Return the fields of one opened file that are ours, in canonical form; `source` names the file in errors.
+
+    Raises UserError for coordinates or units that are missing, contradict themselves or are none we know.
+    """
+    notes: Notes = []
+    names = recognised(raw)
+    ds = _on_latitude_longitude(raw[list(names)], source, notes)
+    ds = _one_member(ds, source, notes)
+    ds = _on_time(ds, source, notes)
+    ds, only_level = _on_level(ds, source, notes)
+    parts: dict[str, list[xr.DataArray]] = {}
+    for name, (canonical_name, level) in ((name, names[name]) for name in map(str, ds.data_vars)):
+        field = _in_si(ds[name], canonical_name, source, notes)
+        if VARIABLES[canonical_name].on_levels and "level" not in field.dims:
+            level = level or only_level or _level_in_name(source, notes)
+            field = field if level is None else field.expand_dims(level=[level])
+        parts.setdefault(canonical_name, []).append(_ordered(field, source))
+    fields = {name: _one_field(name, arrays, source) for name, arrays in parts.items()}
+    result = xr.Dataset(fields).drop_encoding()
+    for coordinate, unit in (("level", "hPa"), ("latitude", "degrees_north"), ("longitude", "degrees_east")):
+        if coordinate in result.coords:
+            standard_name = "air_pressure" if coordinate == "level" else coordinate
+            result[coordinate].attrs = {"units": unit, "standard_name": standard_name}
+    result["time"].attrs = {"standard_name": "time"}
+    result.attrs = {"source": source, "assumptions": tuple(dict.fromkeys(notes))}
+    if "missing_data" in raw.attrs:
+        result.attrs["missing_data"] = raw.attrs["missing_data"]
+    return result
+
+
+def _one_field(name: str, arrays: list[xr.DataArray], source: str) -> xr.DataArray:
+    """The one field that all arrays of this name are levels of; `levels_hpa` keeps which levels it has."""
+    levels = [float(level) for array in arrays if "level" in array.dims for level in array["level"].values]
+    if len(arrays) > 1 and (len(set(levels)) < len(levels) or not all("level" in array.dims for array in arrays)):
+        doubles = " and ".join(f"'{array.name}'" for array in arrays)
+        raise UserError(f"Variables {doubles} of {source} are both {name}: drop one of them.")
+    field = arrays[0] if len(arrays) == 1 else xr.concat(arrays, "level", join="exact").sortby("level")
+    variable = VARIABLES[name]
+    field.attrs = {"units": variable.unit, "standard_name": variable.standard_name}
+    if levels:
+        field.attrs["levels_hpa"] = tuple(sorted(levels))
+    return field.rename(name)
+
+
+def _ordered(field: xr.DataArray, source: str) -> xr.DataArray:
+    """The field with its dimensions in canonical order and nothing but their coordinates."""
+    for dimension in set(field.dims) - set(CANONICAL_DIMENSIONS):
+        if field.sizes[dimension] > 1:
+            raise UserError(
+                f"Variable '{field.name}' of {source} has a dimension '{dimension}' of {field.sizes[dimension]} beside "
+                f"time, pressure level, latitude and longitude. Pick one of them and save that."
+            )
+        field = field.isel({dimension: 0})
+    if not {"time", "latitude", "longitude"} <= set(field.dims):
+        raise UserError(
+            f"Variable '{field.name}' of {source} has dimensions {field.dims}, not one field for each time."
+        )
+    kept = [dimension for dimension in CANONICAL_DIMENSIONS if dimension in field.dims]
+    field = field.reset_coords(set(field.coords) - set(kept), drop=True)
+    return field if list(field.dims) == kept else field.transpose(*kept)
+
+
+# Units ---------------------------------------------------------------------------------------------------------------
+
+
+def _plain(unit: str) -> str:
+    """A unit without powers' signs and capitals: 'm**2 s**-2', 'm^2 s^-2' and 'm2.s-2' are all 'm2 s-2'."""
+    return " ".join(re.sub(r"[*.·]|\s", " ", re.sub(r"\*\*|\^", "", unit.strip().lower())).split())
+
+
+def _in_si(field: xr.DataArray, canonical_name: str, source: str, notes: Notes) -> xr.DataArray:
+    variable, name = VARIABLES[canonical_name], str(field.name)
+    standard_name = str(field.attrs.get("standard_name"))
+    if _STANDARD_NAMES.get(standard_name, canonical_name) != canonical_name:
+        raise UserError(
+            f"Variable '{name}' of {source} is named like {canonical_name}, but its standard_name is "
+            f"'{standard_name}'. Correct one of the two."
+        )
+    unit = field.attrs.get("units")
+    if unit is None or not str(unit).strip():
+        unit = "m" if name.lower() in _HEIGHTS else variable.unit
+        notes.append(f"variable '{name}' names no unit and is taken to be in {unit}")
+    if _plain(str(unit)) not in variable.units:
+        raise UserError(
+            f"Variable '{name}' of {source} has the unit '{unit}', but {canonical_name} is needed in {variable.unit}, "
+            f"or in one of: {', '.join(variable.units)}. Correct the variable's units attribute, or its name."
+        )
+    factor, offset = variable.units[_plain(str(unit))]
+    return field if (factor, offset) == (1, 0) else (field * factor + offset).rename(name)
+
+
+# Coordinates ---------------------------------------------------------------------------------------------------------
+
+
+def _coordinate(ds: xr.Dataset, names: set[str], standard_name: str) -> str | None:
+    """The coordinate known by one of these names (in small letters), else by its CF standard name."""
+    coordinates = [str(name) for name in ds.coords]
+    by_name = [name for name in coordinates if name.lower() in names]
+    by_standard_name = [name for name in coordinates if ds[name].attrs.get("standard_name") == standard_name]
+    return next(iter(by_name + by_standard_name), None)
+
+
+def _with_axis(ds: xr.Dataset, old: str, new: str, values: NDArray[Any]) -> xr.Dataset:
+    """The dataset with the one-dimensional coordinate `old` replaced by `new`, which names the dimension too."""
+    dimension = ds[old].dims[0]
+    ds = ds.drop_vars({old, dimension, new} & set(ds.coords))
+    return ds.rename_dims({} if dimension == new else {dimension: new}).assign_coords({new: values})
+
+
+def _first(problem: NDArray[np.bool_], values: NDArray[Any]) -> str:
+    place = int(np.argmax(problem))
+    return f"{values[place]} is followed by {values[place + 1]} (position {place})"
+
+
+def _on_latitude_longitude(ds: xr.Dataset, source: str, notes: Notes) -> xr.Dataset:
+    for axis, names in (("latitude", {"latitude", "lat"}), ("longitude", {"longitude", "lon"})):
+        found = _coordinate(ds, names, axis)
+        if found is None:
+            held = ", ".join(f"'{name}'" for name in {*ds.dims, *ds.coords}) or "none"
+            raise UserError(f"{source} has no coordinate '{axis}'. Its coordinates and dimensions: {held}.")
+        if ds[found].ndim != 1:
+            raise UserError(
+                f"Coordinate '{found}' of {source} has {ds[found].ndim} dimensions. Only grids of parallels and "
+                f"meridians can be read: regrid it first."
+            )
+        ds = _with_axis(ds, found, axis, np.round(ds[found].values.astype(float), 6))
+    latitude = ds["latitude"].values
+    rising = np.diff(latitude) > 0
+    if not (rising.all() or (np.diff(latitude) < 0).all()) or not (np.abs(latitude) <= 90).all():
+        raise UserError(f"Latitudes of {source} are not in order from pole to pole within -90 to 90: {latitude}.")
+    if rising.size and rising.all():
+        ds = ds.isel(latitude=slice(None, None, -1))
+    longitude = np.unwrap(ds["longitude"].values, period=360)
+    steps = np.diff(longitude)
+    if not ((steps > 0).all() or (steps < 0).all()) or abs(longitude[-1] - longitude[0]) > 360 + 1e-6:
+        raise UserError(f"Longitudes of {source} are not in order once round the globe: {ds['longitude'].values}.")
+    if abs(abs(longitude[-1] - longitude[0]) - 360) < 1e-6:
+        notes.append(f"longitude {ds['longitude'].values[-1]:g} repeats the first one and is left out")
+        ds = ds.isel(longitude=slice(None, -1))
+    ds = ds.assign_coords(longitude=np.round(ds["longitude"].values, 6) % 360)
+    order = np.argsort(ds["longitude"].values)
+    return ds if (np.diff(order) > 0).all() else ds.isel(longitude=order)
+
+
+def _one_member(ds: xr.Dataset, source: str, notes: Notes) -> xr.Dataset:
+    """The first ensemble member, and final ERA5 (expver 1) filled up with preliminary ERA5T (expver 5)."""
+    for dimension in map(str, ds.dims):
+        count = ds.sizes[dimension]
+        if dimension.lower() in _MEMBER_NAMES:
+            if count > 1:
+                member = ds[dimension].values[0] if dimension in ds.coords else 0
+                notes.append(f"{source} holds {count} ensemble members, of which only {member} is read")
+            ds = ds.isel({dimension: 0}, drop=True)
+        elif dimension == "expver":
+            if count > 1:
+                notes.append("expver 1 (ERA5) is filled up with expver 5 (ERA5T, preliminary) where it ends")
+            ds = reduce(xr.Dataset.combine_first, [ds.isel(expver=i, drop=True) for i in range(count)])
+    return ds
+
+
+def _on_time(ds: xr.Dataset, source: str, notes: Notes) -> xr.Dataset:
+    found = next((name for name in _TIME_NAMES if name in ds.coords), None) or _coordinate(ds, set(), "time")
+    if found is None:
+        moment = _time_in_name(source)
+        if moment is None:
+            raise UserError(
+                f"{source} has no time: neither a coordinate 'time' or 'valid_time' nor one date in its name. "
+                f"Add the coordinate, or put the time in the name, as in _YYYYMMDDHH."
+            )
+        notes.append(f"the time {moment}Z is taken from the file name of {source}")
+        return ds.expand_dims(time=np.array([moment], "datetime64[ns]"))
+    if ds[found].ndim > 1:
+        ds = ds.squeeze([dimension for dimension in ds[found].dims if ds.sizes[dimension] == 1])
+    if ds[found].ndim > 1:
+        raise UserError(f"{source} holds several lead times for each start of a forecast. Pick one step and save that.")
+    times = _dates(ds[found], source, notes)
+    if ds[found].ndim == 0:
+        ds = ds.drop_vars(found).drop_vars("time", errors="ignore").expand_dims(time=times.reshape(1))
+    else:
+        ds = _with_axis(ds, found, "time", times)
+        timeless = [name for name in ds.data_vars if "time" not in ds[name].dims]
+        notes.extend(f"variable '{name}' of {source} has no time and is left out" for name in timeless)
+        ds = ds.drop_vars(timeless)
+    steps = np.diff(times.reshape(-1))
+    if (steps == np.timedelta64(0)).any():
+        raise UserError(f"A time of {source} is there twice: {_first(steps == np.timedelta64(0), times)}.")
+    if steps.size and (steps < np.timedelta64(0)).all():
+        ds = ds.isel(time=slice(None, None, -1))
+    elif not (steps > np.timedelta64(0)).all():
+        raise UserError(f"Times of {source} are not in order: {_first(~(steps > np.timedelta64(0)), times)}.")
+    if {"valid_time_start", "valid_time_stop"} <= set(ds.attrs):
+        # ARCO-ERA5's time axis runs on into years that are still empty.
+        ds = ds.sel(time=slice(ds.attrs["valid_time_start"], ds.attrs["valid_time_stop"]))
+    return ds
+
+
+def _dates(coordinate: xr.DataArray, source: str, notes: Notes) -> NDArray[np.datetime64]:
+    values = coordinate.values
+    calendar = getattr(values.flat[0], "calendar", None) if values.size else None
+    if calendar is not None:
+        try:
+            index = xr.CFTimeIndex(values.ravel()).to_datetimeindex(unsafe=True, time_unit="ns")
+        except ValueError as error:
+            raise UserError(
+                f"Times of {source} are in the calendar '{calendar}', which has days the real one has not: {error}. "
+                f"Convert it first, for example with xarray's convert_calendar."
+            ) from error
+        notes.append(f"times of {source} are in the calendar '{calendar}' and are read as dates of the real one")
+        values = index.values.reshape(values.shape)
+    if values.dtype.kind != "M" or np.isnat(values).any():
+        raise UserError(
+            f"Coordinate '{coordinate.name}' of {source} holds {values.dtype} values that are not all dates: {values}. "
+            f"Give it a CF unit such as 'hours since 1900-01-01'."
+        )
+    return values.astype("datetime64[ns]")
+
+
+def _on_level(ds: xr.Dataset, source: str, notes: Notes) -> tuple[xr.Dataset, float | None]:
+    """The dataset on `level` in hPa, and the level where the file has only one and no dimension for it."""
+    found = _coordinate(ds, _LEVEL_NAMES, "air_pressure")
+    if found is None:
+        return ds, None
+    levels = np.atleast_1d(ds[found].values.astype(float))
+    unit = ds[found].attrs.get("units")
+    if unit is None:
+        unit = "Pa" if levels.max() > 1100 else "hPa"
+        notes.append(f"coordinate '{found}' of {source} names no unit and is taken to be in {unit}")
+    factor, _ = _PRESSURE.get(_plain(str(unit)), (0.0, 0.0))
+    if not factor:
+        raise UserError(
+            f"Coordinate '{found}' of {source} has the unit '{unit}', but pressure levels in hPa or Pa are needed. "
+            f"Correct its units attribute, or take the data on pressure levels."
+        )
+    levels = np.round(levels * factor / 100, 6)
+    if ds[found].ndim == 0:
+        return ds.drop_vars(found), float(levels[0])
+    order = np.argsort(levels)
+    if (np.diff(levels[order]) == 0).any():
+        raise UserError(f"A level of {source} is there twice: {levels}.")
+    ds = _with_axis(ds, found, "level", levels)
+    return ds if (np.diff(order) > 0).all() else ds.isel(level=order), None
+
+
+# What only the file name says ----------------------------------------------------------------------------------------
+
+
+def _time_in_name(source: str) -> np.datetime64 | None:
+    """The one date in a file name, as in era5_2025120100.nc, 2005-01-23-0000-u.nc or x_19590102T00.nc."""
+    pattern = r"(?<!\d)(\d{4})([-_]?)(\d{2})\2(\d{2})(?:[-_T]?([01]\d|2[0-3])([0-5]\d)?)?(?!\d)"
+    moments = set()
+    for year, _, month, day, hour, minute in re.findall(pattern, _last_part(source)):
+        try:
+            moments.add(datetime(int(year), int(month), int(day), int(hour or 0), int(minute or 0)))
+        except ValueError:
+            continue
+    return np.datetime64(moments.pop(), "m") if len(moments) == 1 else None
+
+
+def _level_in_name(source: str, notes: Notes) -> float | None:
+    """The one standard level in a file name, as in vo850 or 500hPa."""
+    levels = set()
+    for part in re.split(r"[_\-.\s]", _last_part(source).lower()):
+        match = re.fullmatch(r"[a-z]+(\d{3,4})|[a-z]*(\d{1,4})(?:hpa|mb)", part)
+        level = int(match[1] or match[2]) if match else 0
+        if level in STANDARD_LEVELS_HPA:
+            levels.add(float(level))
+    if len(levels) != 1:
+        return None
+    notes.append(f"the level {min(levels):g} hPa is taken from the file name of {source}")
+    return levels.pop()
+
+
+def _last_part(source: str) -> str:
+    return re.split(r"[/\\]", source.rstrip("/\\"))[-1]

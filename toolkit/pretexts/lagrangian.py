@@ -1,0 +1,119 @@
+"""Lagrangian displacement: at every place, where will this air be in 24 h?
+
+The target is integrated forward through the later, unlabelled frames in the wind smoothed over 300 km, the flow that
+steers a vortex. What the module then predicts from two frames of vorticity and divergence is a readout: a map (km east,
+km towards the pole) that a task about motion can use with no more than a few calibrated numbers.
+"""
+
+import numpy as np
+import torch
+from scipy.ndimage import map_coordinates
+from torch import Tensor, nn
+
+from toolkit.backbones.features import FeatureSpec
+from toolkit.data.dynamics import smooth_km
+from toolkit.data.store import Store
+from toolkit.geodesy import KM_PER_DEGREE, displacement_km
+from toolkit.pretexts.contract import Pretext, Readout, Target, Views, finite_mean
+
+HOURS = 24
+HOURS_BETWEEN_FRAMES = 6
+STEP_HOURS = 3.0
+SMOOTHING_KM = 300.0
+STRIDE = 2
+SCALE_KM = 500.0
+"""Typical displacement in a day, which brings the target to order one."""
+CELLS = 2
+"""Predicted values per side of a token."""
+
+
+def displacements(store: Store) -> np.ndarray:
+    """Return (time, (east, north), rows / 2, columns / 2) km in 24 h as float16; NaN where the later frames are missing.
+
+    The store must hold eastward_wind and northward_wind (m s-1).
+    """
+    winds = [store.names.index("eastward_wind"), store.names.index("northward_wind")]
+    hours = (store.time - store.time[0]) / np.timedelta64(1, "h")
+    starts = np.meshgrid(_cell_centres(store.latitude), _cell_centres(store.longitude), indexing="ij")
+    out = np.full((len(hours), 2, *starts[0].shape), np.nan, np.float16)
+    smoothed: dict[int, np.ndarray] = {}
+    for index, hour in enumerate(hours):
+        ahead = np.searchsorted(hours, hour + np.arange(0, HOURS + 1, HOURS_BETWEEN_FRAMES))
+        if ahead[-1] >= len(hours) or (hours[ahead] - hour != np.arange(0, HOURS + 1, HOURS_BETWEEN_FRAMES)).any():
+            continue
+        smoothed = {k: smoothed[k] if k in smoothed else _steering(store, k, winds) for k in ahead.tolist()}
+        out[index] = trajectories(np.stack(list(smoothed.values())), store.latitude, store.longitude, *starts)
+    return out
+
+
+def _cell_centres(axis: np.ndarray) -> np.ndarray:
+    """Return the middles of the whole cells of two by two pixels; a window reflected on them stays aligned."""
+    whole = len(axis) // STRIDE * STRIDE
+    return axis[:whole].reshape(-1, STRIDE).mean(1)
+
+
+def _steering(store: Store, index: int, channels: list[int]) -> np.ndarray:
+    return np.nan_to_num(smooth_km(store.frame(index)[channels], store.latitude, store.longitude, SMOOTHING_KM))
+
+
+def trajectories(
+    wind: np.ndarray, latitude: np.ndarray, longitude: np.ndarray, start_lat: np.ndarray, start_lon: np.ndarray
+) -> np.ndarray:
+    """Follow the air from the starts through winds (frame, (east, north), lat, lon), 6-hourly, m s-1.
+
+    Returns (2, *start.shape): km east and north of where it began, by midpoint steps of 3 h, linear in space and time.
+    Latitude runs evenly from north to south, longitude once round the globe.
+    """
+    lat, lon = start_lat, start_lon
+    spacing_lat, spacing_lon = latitude[0] - latitude[1], longitude[1] - longitude[0]
+    wrapped = np.concatenate([wind, wind[..., :1]], -1)
+
+    def move(lat: np.ndarray, lon: np.ndarray, hour: float, duration: float) -> tuple[np.ndarray, np.ndarray]:
+        frame = min(int(hour // HOURS_BETWEEN_FRAMES), len(wind) - 2)
+        late = hour / HOURS_BETWEEN_FRAMES - frame
+        where = np.stack([(latitude[0] - lat) / spacing_lat, ((lon - longitude[0]) % 360) / spacing_lon])
+        at_hour = (1 - late) * wrapped[frame] + late * wrapped[frame + 1]
+        east, north = (map_coordinates(part, where, order=1, mode="nearest") for part in at_hour)
+        degrees = 3.6 * duration / KM_PER_DEGREE
+        return east * degrees / np.cos(np.radians(np.clip(lat, -85, 85))), north * degrees
+
+    for hour in np.arange(0, HOURS, STEP_HOURS):
+        east, north = move(lat, lon, hour, STEP_HOURS / 2)
+        east, north = move(lat + north, lon + east, hour + STEP_HOURS / 2, STEP_HOURS)
+        lat, lon = np.clip(lat + north, -89, 89), lon + east
+    return np.stack(displacement_km(start_lat, start_lon, lat, lon)).astype(np.float32)
+
+
+def lagrangian_loss(module: nn.Module, tokens: Tensor, views: Views) -> Tensor:
+    """Return the mean Euclidean error of the displacement, in units of 500 km."""
+    truth = views.targets["displacement"] / SCALE_KM
+    rows = round((tokens.shape[1] * truth.shape[-2] / truth.shape[-1]) ** 0.5)
+    predicted = _cells(module, tokens, (rows, tokens.shape[1] // rows))
+    error = ((predicted - truth.nan_to_num(0.0)).square().sum(1) + 1e-6).sqrt()
+    return finite_mean(error, torch.isfinite(truth).all(1))
+
+
+def _cells(module: nn.Module, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+    cells = module(tokens).transpose(1, 2).reshape(len(tokens), -1, *grid)
+    return nn.functional.pixel_shuffle(cells, CELLS)
+
+
+def _read(module: nn.Module, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+    cells = _cells(module, tokens, grid) * SCALE_KM
+    return nn.functional.interpolate(cells, scale_factor=float(STRIDE), mode="bilinear")
+
+
+def _module(spec: FeatureSpec) -> nn.Module:
+    if spec.patch != CELLS * STRIDE:
+        raise ValueError(f"the displacement is predicted at {CELLS} x {CELLS} cells of {STRIDE} pixels per token")
+    return nn.Linear(spec.dim, 2 * CELLS**2)
+
+
+PRETEXT = Pretext(
+    name="lagrangian",
+    summary="Predict where the air at every place will be in 24 h",
+    module=_module,
+    loss=lagrangian_loss,
+    targets={"displacement": Target(make=displacements, stride=STRIDE, odd_channels=(1,))},
+    readout=Readout("displacement_24h", ("km", "km"), _read),
+)

@@ -1,0 +1,38 @@
+"""Next frames: from what is seen up to now, predict every variable 6 and 24 h later.
+
+What a squared error rewards is the expected future: analysis errors average out, vortices that are fed stay, others fade.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from toolkit.backbones.features import FeatureSpec
+from toolkit.pretexts.contract import Pretext, Target, Views, finite_mean, patches
+
+HOURS = (6, 24)
+
+
+def nextframe_loss(module: nn.Module, tokens: Tensor, views: Views) -> Tensor:
+    """Return the mean squared error of the normalised fields at all lead times, where they were observed."""
+    truth = torch.cat([views.targets[_target_name(hours)] for hours in HOURS], 1)
+    patch = round((truth.shape[-1] * truth.shape[-2] / tokens.shape[1]) ** 0.5)
+    truth = patches(truth, patch)
+    error = (module(tokens).reshape(truth.shape) - truth.nan_to_num(0.0)) ** 2
+    return finite_mean(error, torch.isfinite(truth))
+
+
+def _target_name(hours: int) -> str:
+    return f"{hours} h later"
+
+
+def _module(spec: FeatureSpec) -> nn.Module:
+    return nn.Linear(spec.dim, len(HOURS) * len(spec.variables) * spec.patch**2)
+
+
+PRETEXT = Pretext(
+    name="nextframe",
+    summary="Predict the fields 6 and 24 h later",
+    module=_module,
+    loss=nextframe_loss,
+    targets={_target_name(hours): Target(hours=hours) for hours in HOURS},
+)

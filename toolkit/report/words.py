@@ -1,0 +1,182 @@
+"""The sentences of the page: what was adapted, how well, compared with what, and what that does not show."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from math import isfinite, nan
+
+from toolkit.report.numbers import UNDEFINED, counted, decimals, duration, interval, number, quantity, share
+from toolkit.report.read import Results, Run, Score, Split
+
+METHODS: Mapping[str, tuple[str, str]] = {
+    "probe": ("Probe", "by training a head on the frozen network"),
+    "lora": ("LoRA", "with low-rank adapters (LoRA)"),
+    "full": ("Full fine-tuning", "by fine-tuning all its weights"),
+    "scratch": ("From scratch", "from random weights"),
+}
+_LONGEST_ABBREVIATION = 4
+_HOURS = re.compile(r"(\d)h\b")
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number of the page's head: what it is, the number, and what to know about it."""
+
+    label: str
+    value: str
+    note: str
+
+
+def metric_title(name: str) -> str:
+    """Return "Mean centre error" from "mean_centre_error", and abbreviations such as "csi" in capitals."""
+    if len(name) <= _LONGEST_ABBREVIATION:
+        return name.upper()
+    return _HOURS.sub("\\1\N{NO-BREAK SPACE}h", name[:1].upper() + name[1:].replace("_", " "))
+
+
+def method_title(name: str) -> str:
+    """Return how a method is called at the head of a column."""
+    return METHODS.get(name, (name, ""))[0]
+
+
+def best_baseline(results: Results, metric: str) -> tuple[str, float] | None:
+    """Return the baseline that scores best on `metric` and its score, None where none has one."""
+    scores = {name: values.get(metric, nan) for name, values in results.baselines.items()}
+    known = [(name, value) for name, value in scores.items() if isfinite(value)]
+    sign = -1 if results.metrics[metric].better == "lower" else 1
+    return max(known, key=lambda pair: sign * pair[1], default=None)
+
+
+def title(results: Results) -> str:
+    """Return the page's heading: the primary score and the number of labels it took."""
+    value = _stated(results.metrics[results.primary], with_interval=False)
+    return f"{metric_title(results.primary)} of {value} from {counted(results.labels, f'labelled {results.groups}')}"
+
+
+def headline(results: Results) -> list[str]:
+    """Return the result in plain sentences: what was adapted, how well, against scratch and the best baseline."""
+    score, how = results.metrics[results.primary], _how(results.method)
+    labels = counted(results.labels, f"labelled {results.groups}")
+    if results.method == "scratch":
+        done = f"The backbone {results.backbone} was trained {how} on {labels}."
+    else:
+        done = f"The backbone {results.backbone}, pretrained without labels, was adapted to {labels} {how}."
+    name = metric_title(results.primary)
+    name = name if name.isupper() else name.lower()
+    reached = f"On the test {results.groups} its {name} is {_stated(score)}; {score.better} is better."
+    return [done, reached, *_against_comparison(results), *_against_baseline(results)]
+
+
+def tiles(results: Results) -> list[Tile]:
+    """Return the few numbers to take away."""
+    score, best = results.metrics[results.primary], best_baseline(results, results.primary)
+    limits = interval(score.low, score.high, _places(score))
+    note = f"95\N{NO-BREAK SPACE}% interval {limits}" if limits else "no interval"
+    tiles = [Tile(metric_title(results.primary), _stated(score, with_interval=False), note)]
+    if results.comparison and (difference := results.comparison.differences.get(results.primary)):
+        verdict = "more than chance" if difference.excludes_zero else "could be chance"
+        tiles.append(Tile("Against training from scratch", _gain(score, difference.value), verdict))
+    if best:
+        tiles.append(Tile("Against the best baseline", _gain(score, score.value - best[1]), best[0]))
+    trained = f"{share(results.model.trainable, results.model.parameters)} of the weights trained"
+    return [*tiles, Tile("Labels", counted(results.labels, results.groups), trained)]
+
+
+def leakage(split: Split, groups: str) -> tuple[bool, str]:
+    """Return whether the parts of the split are apart in groups and years, and say so."""
+    shared = [
+        f"{first} and {second} share {', '.join(map(str, both[:5]))}"
+        for first, second in combinations(split.parts, 2)
+        for both in (
+            sorted(set(split.parts[first].groups) & set(split.parts[second].groups)),
+            sorted(set(split.parts[first].years) & set(split.parts[second].years)),
+        )
+        if both
+    ]
+    if shared:
+        return False, f"The parts overlap: {'; '.join(shared)}. The scores are too good to be believed."
+    return True, f"No two parts share {groups} or years: checked against split.json when this page was written."
+
+
+def limits(run: Run) -> list[str]:
+    """Return what the scores do not show, then the notes that the run left."""
+    results = run.results
+    told = [
+        f"The intervals tell how far the scores would vary with other test {results.groups}, which were resampled "
+        "whole. They do not hold what another training seed would change: this is one seed "
+        f"({results.seed}).",
+    ]
+    if results.comparison and any(d.excludes_zero for d in results.comparison.differences.values()):
+        told.append(
+            "Each difference is judged by itself. Of many metrics, some differ by chance; the primary one, "
+            f"{metric_title(results.primary)}, was chosen beforehand."
+        )
+    if results.baselines:
+        told.append("The baselines are given without intervals.")
+    if run.world.simulated:
+        told.insert(
+            0,
+            "The world is simulated: its atmosphere and its labels are made by a model. The scores show that the method "
+            "works there, not how well it would do on the real atmosphere.",
+        )
+    return [*told, *results.notes]
+
+
+def durations(results: Results) -> str:
+    """Return how long the parts of the run took."""
+    rest = [f"{name.replace('_', ' ')} {duration(value)}" for name, value in results.seconds.items() if name != "total"]
+    total = duration(results.seconds.get("total", nan))
+    return f"{total} ({', '.join(rest)})" if rest else total
+
+
+def _how(method: str) -> str:
+    return METHODS.get(method, ("", f"by the method '{method}'"))[1]
+
+
+def _places(score: Score) -> int:
+    return decimals([score.value, score.low, score.high])
+
+
+def _stated(score: Score, with_interval: bool = True) -> str:
+    places = _places(score)
+    limits = interval(score.low, score.high, places) if with_interval else ""
+    return f"{quantity(score.value, places, score.unit)} {limits}".strip()
+
+
+def _gain(score: Score, difference: float) -> str:
+    """Say how much better or worse a score is that differs by `difference` from another."""
+    places = _places(score)
+    if not isfinite(difference):
+        return UNDEFINED
+    if number(difference, places) == number(0, places):
+        return "no difference"
+    better = (difference < 0) == (score.better == "lower")
+    return f"{quantity(abs(difference), places, score.unit)} {'better' if better else 'worse'}"
+
+
+def _against_comparison(results: Results) -> list[str]:
+    """Say how the comparison did, and whether the difference could be chance."""
+    comparison, score = results.comparison, results.metrics[results.primary]
+    if comparison is None or results.primary not in comparison.metrics:
+        return ["Training the same network from scratch was not tried."] if results.method != "scratch" else []
+    other, difference = comparison.metrics[results.primary], comparison.differences.get(results.primary)
+    first = f"The same network trained {_how(comparison.method)} on the same labels reaches {_stated(other)}"
+    if difference is None or not isfinite(difference.value):
+        return [f"{first}; the difference is undefined."]
+    gain = f"The {'adapted ' if results.method != 'scratch' else ''}network is {_gain(score, difference.value)}"
+    low, high = sorted((difference.low, difference.high), key=lambda limit: limit * (1 if difference.value > 0 else -1))
+    return [f"{first}.", f"{gain} {limits}, {verdict}.".replace(" ,", ",")]
+
+
+def _against_baseline(results: Results) -> list[str]:
+    """Say how the best baseline did, and whether it lies within the interval of the run."""
+    best, score = best_baseline(results, results.primary), results.metrics[results.primary]
+    if best is None:
+        return []
+    name, value = best
+    first = f"The best baseline, {name}, reaches {quantity(value, _places(score), score.unit)}"
+    if not isfinite(score.low):
+        return [f"{first}."]
+    inside = score.low <= value <= score.high
+    return [f"{first}, {'inside' if inside else 'outside'} the interval of the adapted network."]

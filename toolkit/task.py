@@ -1,0 +1,91 @@
+"""What a task is: a frozen set of values and plain functions. A plug-in is one file that defines TASK."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from toolkit.metrics import Metric
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from toolkit.backbones.features import FeatureSpec
+    from toolkit.examples import Examples
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a task looks at: variables, frames (hours from the analysis time, oldest first), window (h, w) in pixels.
+
+    `also` names variables that only the baselines and the report use.
+    """
+
+    variables: tuple[str, ...]
+    frames: tuple[int, ...]
+    window: tuple[int, int]
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How windows are cut around the labelled rows.
+
+    A row lies at a random place of its window, at least `margin` pixels from the edge. For every window with a row
+    there are `background` windows without any, at latitudes of the labelled rows.
+    """
+
+    margin: int
+    background: float
+
+
+@dataclass(frozen=True)
+class Split:
+    """How train, validation and test are kept apart: whole years, and `gap_days` between the years' windows."""
+
+    gap_days: float = 5.0
+
+
+class Baseline(Protocol):
+    """A prediction without a backbone: fitted on the training examples, it returns predictions for others."""
+
+    def __call__(self, train: "Examples", validation: "Examples") -> Callable[["Examples"], pd.DataFrame]:
+        """Fit on `train` (and choose on `validation`); return the function that predicts."""
+        ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """One downstream task.
+
+    labels(world folder) -> table, one row per labelled object and time: time (datetime64, UTC), latitude, longitude
+    (degrees), group (the storm, station or event that must stay on one side of a split), and target columns.
+    head(FeatureSpec, readouts) -> module called as head(tokens (b, n, d), readouts {name: (b, c, h, w)}) -> output.
+    encode(examples) -> dense targets {name: array (n, ...)} in the windows' own orientation.
+    loss(output, targets {name: tensor (b, ...)}) -> {part: scalar}.
+    decode(output array (n, ...), examples) -> predictions, a table in physical units (see `toolkit.metrics`).
+    choose(predictions, truth, examples) -> threshold, chosen on validation; keep(predictions, threshold) -> those that
+    are worth stating.
+    readouts: names of the pretexts' readouts that the head can use.
+    """
+
+    name: str
+    summary: str
+    inputs: Inputs
+    placement: Placement
+    labels: Callable[[Path], pd.DataFrame]
+    head: Callable[["FeatureSpec", tuple[str, ...]], "nn.Module"]
+    encode: Callable[["Examples"], dict[str, np.ndarray]]
+    loss: Callable[["Tensor", Mapping[str, "Tensor"]], dict[str, "Tensor"]]
+    decode: Callable[[np.ndarray, "Examples"], pd.DataFrame]
+    choose: Callable[[pd.DataFrame, pd.DataFrame, pd.DataFrame], float]
+    keep: Callable[[pd.DataFrame, float], pd.DataFrame]
+    metrics: tuple[Metric, ...]
+    primary: str
+    baselines: Mapping[str, Baseline]
+    split: Split = field(default_factory=Split)
+    readouts: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
