@@ -3,6 +3,7 @@
 Environment variables are TOOLKIT_<KEY> in capitals, such as TOOLKIT_SEED. All errors are reported at once.
 """
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from toolkit.errors import UserError
 
@@ -46,6 +47,11 @@ class FinetuneSettings(Settings):
     baselines: bool = Field(True, description="fit the task's classical baselines and report them")
     limit_batches: int | None = Field(None, gt=0, description="stop after this many steps, for a trial")
 
+    @field_validator("world", mode="before")
+    @classmethod
+    def _recorded_world(cls, world: Any) -> Any:
+        return _path_of(world)
+
 
 class PretrainSettings(Settings):
     """`toolkit pretrain`."""
@@ -64,19 +70,33 @@ class PretrainSettings(Settings):
     checkpoint_every: int = Field(250, gt=0)
     batch_size: int = Field(64, gt=0)
 
+    @field_validator("worlds", mode="before")
+    @classmethod
+    def _recorded_worlds(cls, worlds: Any) -> Any:
+        return [_path_of(world) for world in worlds] if isinstance(worlds, list | tuple) else worlds
+
+
+def _path_of(world: Any) -> Any:
+    """Take a world as a run's config.yaml records it, so that the file can be given to another run."""
+    return world["path"] if isinstance(world, Mapping) and "path" in world else world
+
 
 Model = TypeVar("Model", bound=Settings)
 
 
 def configured(
-    model: type[Model], file: Path | None, overrides: Sequence[str] = (), given: Mapping[str, Any] | None = None
+    model: type[Model],
+    file: Path | None,
+    overrides: Sequence[str] = (),
+    given: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> Model:
     """Return validated settings: those of a YAML file, then the environment, then KEY=VALUE overrides and flags.
 
-    `given` holds the command line's flags; those that are None were not used. Raises one `UserError` with everything
-    that is wrong.
+    `given` holds the command line's flags; those that are None were not used. `defaults` are a task's own, which all
+    others replace. Raises one `UserError` with everything that is wrong.
     """
-    values = _from_file(file) if file else {}
+    values = dict(defaults or {}) | (_from_file(file) if file else {})
     for key in model.model_fields:
         if (value := os.environ.get(ENVIRONMENT_PREFIX + key.upper())) is not None:
             values[key] = yaml.safe_load(value)
@@ -90,6 +110,16 @@ def configured(
         return model(**values)
     except ValidationError as error:
         raise UserError(_all_problems(model, error)) from None
+
+
+def template(model: type[Settings], filled: Mapping[str, Any]) -> str:
+    """Return a commented YAML file with every setting of a command, those in `filled` and the defaults of all others."""
+    lines = ["# Every setting may be left out. KEY=VALUE on the command line and TOOLKIT_KEY in the environment go first."]
+    defaults = model.model_construct().model_dump(mode="json", warnings=False)
+    for key, field in model.model_fields.items():
+        line = f"{key}: {json.dumps(filled.get(key, defaults.get(key)))}"
+        lines.append(f"{line}  # {field.description}" if field.description else line)
+    return "\n".join(lines) + "\n"
 
 
 def _from_file(file: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """`toolkit finetune`: from a task, a world and a backbone to a run folder that says how well it went."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from toolkit.adapt import Lora, trainable_share
-from toolkit.backbones.card import backbone_folder, check_fits
+from toolkit.backbones.card import backbone_folder, check_fits, shipped_names
 from toolkit.backbones.weights import Backbone, load_backbone
 from toolkit.config import FinetuneSettings
 from toolkit.data.prepare import prepared
@@ -21,6 +21,7 @@ from toolkit.fit import Parts, assemble, fit
 from toolkit.runfolder import write_split
 from toolkit.saved import Saved, save_adapted
 from toolkit.task import Task
+from toolkit.told import Told
 from toolkit.train import Run, Schedule
 
 VALIDATION_SHARE = 3
@@ -47,14 +48,6 @@ class Data:
     def parts(self) -> dict[str, Examples]:
         """The parts by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
-
-
-@dataclass(frozen=True)
-class Told:
-    """Who is told how the run goes: `stage` what begins, `step` the numbers of a training step and how many there are."""
-
-    stage: Callable[[str], None] = lambda _: None
-    step: Callable[[dict[str, float], int], None] = lambda _numbers, _steps: None
 
 
 def load_data(task: Task, world: Path, labels: int | None, seed: int) -> Data:
@@ -100,7 +93,9 @@ def finetune(task: Task, settings: FinetuneSettings, world: Path, run: Run, told
     backbone = opened_backbone(task, settings, data.store)
     write_split(run.folder, data.years, data.parts, settings.seed)
     parts, ours = _fitted(task, settings, settings.method, backbone, data, run, told)
-    save_adapted(run.folder, Saved(task.name, settings.method, backbone.card, ours.threshold), parts.model)
+    found = backbone_folder(settings.backbone)
+    named = settings.backbone if settings.backbone in shipped_names() else str(found.resolve())
+    save_adapted(run.folder, Saved(task.name, settings.method, backbone.card, ours.threshold, named), parts.model)
     results = _results(task, settings, backbone, data, parts, ours)
     if settings.compare and settings.method != "scratch":
         scratch_run = replace(run, folder=run.folder / "scratch")

@@ -6,6 +6,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,26 +21,45 @@ from toolkit.files import write_json, write_text
 RECORDED = ("torch", "timm", "peft", "accelerate", "numpy", "xarray", "scikit-learn", "earth-toolkit")
 
 
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run writes, what it may do with what is there, and the command line it was started with."""
+
+    path: Path
+    resume: bool
+    overwrite: bool
+    command: Sequence[str]
+
+
+def check_folder(folder: Path, resume: bool, overwrite: bool) -> None:
+    """Raise `UserError` where a run must not write: the folder holds what is neither to resume nor to replace."""
+    if resume and overwrite:
+        raise UserError("--resume goes on with a run and --overwrite begins it again: give one of them.")
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    written = (folder / "config.yaml").exists()
+    if resume and not written:
+        raise UserError(f"{folder} holds no run to resume: config.yaml is missing.")
+    if not resume and not overwrite:
+        raise UserError(
+            f"{folder} is not empty. Add --resume to go on with it, --overwrite to begin again, or name another folder."
+        )
+    if not written:
+        raise UserError(f"{folder} is not a run folder (it has no config.yaml), so it is not overwritten.")
+
+
 def open_run(folder: Path, config: Mapping[str, Any], resume: bool, overwrite: bool) -> bool:
     """Make `folder` ready for a run with `config`; return whether it resumes one.
 
-    Raises `UserError` for a folder that holds something without `resume` or `overwrite`, and for a resumed run whose
-    settings differ from those it began with.
+    Raises `UserError` as `check_folder` does, and for a resumed run whose settings differ from those it began with.
     """
+    check_folder(folder, resume, overwrite)
     written = folder / "config.yaml"
-    if not folder.exists() or not any(folder.iterdir()):
-        write_text(written, yaml.safe_dump(dict(config), sort_keys=False))
-        return False
-    if resume:
-        if not written.exists():
-            raise UserError(f"{folder} holds no run to resume: config.yaml is missing.")
+    if resume and written.exists():
         _same_settings(written, config)
         return True
-    if not overwrite:
-        raise UserError(f"{folder} is not empty. Add --resume to go on with it, --overwrite to begin again, or name another.")
-    if not written.exists():
-        raise UserError(f"{folder} is not a run folder (it has no config.yaml), so it is not overwritten.")
-    shutil.rmtree(folder)
+    if folder.exists():
+        shutil.rmtree(folder)
     write_text(written, yaml.safe_dump(dict(config), sort_keys=False))
     return False
 
@@ -49,7 +69,8 @@ def _same_settings(written: Path, config: Mapping[str, Any]) -> None:
     keys = sorted({*before, *config})
     changed = [f"{key}: {before.get(key)} -> {config.get(key)}" for key in keys if before.get(key) != config.get(key)]
     if changed:
-        raise UserError(f"{written.parent} began with other settings ({'; '.join(changed)}). Resume with the same ones.")
+        said = "; ".join(changed)
+        raise UserError(f"{written.parent} began with other settings ({said}). Resume with the same ones.")
 
 
 def write_environment(folder: Path, command: Sequence[str]) -> None:

@@ -28,12 +28,16 @@ from toolkit.task import Task
 
 @dataclass(frozen=True)
 class Saved:
-    """What a saved model belongs to: task, method, the card of its base backbone, and the threshold it was given."""
+    """What a saved model belongs to: task, method, the card of its base backbone, and the threshold it was given.
+
+    `backbone`: where the base backbone is found, the name of a shipped one or a folder; without it, the card's name.
+    """
 
     task: str
     method: str
     card: Card
     threshold: float
+    backbone: str = ""
 
 
 def save_adapted(folder: Path, saved: Saved, model: Adapted) -> None:
@@ -47,7 +51,7 @@ def save_adapted(folder: Path, saved: Saved, model: Adapted) -> None:
         "task": saved.task,
         "method": saved.method,
         "threshold": saved.threshold,
-        "backbone": saved.card.name,
+        "backbone": saved.backbone or saved.card.name,
         "backbone_sha256": saved.card.weights_sha256,
     }
     write_json(folder / "model.json", content)
@@ -69,7 +73,7 @@ def load_adapted(folder: Path, task: Task) -> tuple[Saved, Parts]:
         parts = _rebuilt(folder, task, content["method"], base)
     except (SafetensorError, RuntimeError, OSError, ValueError) as error:
         raise UserError(f"The weights in {folder} cannot be loaded: {error}") from error
-    return Saved(content["task"], content["method"], base.card, content["threshold"]), parts
+    return Saved(content["task"], content["method"], base.card, content["threshold"], content["backbone"]), parts
 
 
 def _rebuilt(folder: Path, task: Task, method: str, base: Backbone) -> Parts:

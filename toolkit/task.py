@@ -57,6 +57,11 @@ class Baseline(Protocol):
         ...
 
 
+def time_first(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with the column time in front."""
+    return table[["time", *table.columns.drop("time")]]
+
+
 @dataclass(frozen=True)
 class Task:
     """One downstream task.
@@ -69,6 +74,7 @@ class Task:
     decode(output array (n, ...), examples) -> predictions, a table in physical units (see `toolkit.metrics`).
     choose(predictions, truth, examples) -> threshold, chosen on validation; keep(predictions, threshold) -> those that
     are worth stating.
+    export(predictions with a column time) -> the table that `toolkit predict` writes.
     readouts: names of the pretexts' readouts that the head can use.
     """
 
@@ -88,4 +94,5 @@ class Task:
     baselines: Mapping[str, Baseline]
     split: Split = field(default_factory=Split)
     readouts: tuple[str, ...] = ()
+    export: Callable[[pd.DataFrame], pd.DataFrame] = time_first
     defaults: Mapping[str, Any] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """The report's figures for hurricanes: where storms were found, how the errors grow with intensity, and 24 h ahead."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.figure
 import numpy as np
@@ -9,16 +10,27 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 
 from tasks.hurricane.scores import CAP_KM, HIT_KM, match
-from toolkit.geodesy import displacement_km, distance_km, longitude_difference
+from toolkit.geodesy import displacement_km, longitude_difference
+from toolkit.metrics import Metric, Statistic, ratio
 from toolkit.report import theme
 from toolkit.report.charts import draw_scores
 from toolkit.report.figure import Figure, RunTables
 from toolkit.report.maps import Box, box_around, draw_ground
-from toolkit.stats import LEVEL, group_weights
+from toolkit.stats import bootstrap
 
 CLASSES = (("TD", 0.0), ("TS", 34.0), ("Cat 1–2", 64.0), ("Cat 3+", 96.0))
 """Best-track wind classes and where each begins, kt: depression, tropical storm, Saffir-Simpson categories."""
-ARROWS = 6
+MEAN = Metric(
+    "mean",
+    "1",
+    "lower",
+    Statistic("errors", lambda _, truth, __: truth),
+    lambda s: ratio(s["sum"], s["count"]),
+    (0, np.inf),
+)
+"""The mean of errors, from their sum and count per storm."""
+FOUND = f"found (within {HIT_KM:.0f} km)"
+ARROWS = 5
 RINGS_KM = (200, 400, 600)
 
 
@@ -43,31 +55,30 @@ def outcome(tables: RunTables) -> Outcome:
     stated = predictions.reindex(np.where(found, own, -1)).reset_index(drop=True).add_prefix("stated_")
     storms = pd.concat([truth, stated], axis=1).assign(found=found, centre_error_km=np.fmin(km, CAP_KM))
     storms["wind_error_kt"] = (storms["stated_wind_kt"].fillna(0.0) - storms["wind_kt"]).abs()
-    return Outcome(storms, predictions.drop(index=own[found]))
+    return Outcome(storms, predictions[~predictions.index.isin(own[found])])
 
 
 def draw_map(tables: RunTables) -> matplotlib.figure.Figure | None:
-    """Draw all storms of the test with what was stated about them, and one storm with its surroundings close up."""
+    """Draw all storms of the test with what was stated about them, and the strongest of them close up."""
     if tables.truth.empty:
         return None
     seen = outcome(tables)
-    places = pd.concat([seen.storms[["latitude", "longitude"]], seen.alarms[["latitude", "longitude"]]])
+    strongest = _strongest(seen)
     shape = (1.0, 1.8) if theme.is_narrow() else (1.9, 3.2)
-    whole = box_around(places["latitude"], places["longitude"], margin=4.0, least=20.0).shaped(*shape)
-    close = _busiest(seen).shaped(*shape)
+    boxes = [_box(seen).shaped(*shape), _box(strongest).shaped(*shape)]
     width = theme.WIDTH_IN["narrow" if theme.is_narrow() else "wide"]
-    heights = [width / box.width_to_height for box in (whole, close)]
+    heights = [width / box.width_to_height for box in boxes]
     figure = matplotlib.figure.Figure(figsize=(width, sum(heights) + 1.3))
-    top, bottom = figure.subplots(2, 1, height_ratios=heights)
-    _draw_storms(top, whole, seen, tables, size=9.0)
-    top.set_title("All test storms")
-    _draw_storms(bottom, close, seen, tables, size=26.0)
-    _draw_arrows(bottom, close, seen.storms)
-    bottom.set_title("Close up, with where each storm goes in 24 h")
-    handles, labels = bottom.get_legend_handles_labels()
-    unique = dict(zip(labels, handles, strict=True))
-    columns = 2 if theme.is_narrow() else 3
-    figure.legend(list(unique.values()), list(unique), loc="outside lower left", ncols=columns)
+    whole, close = figure.subplots(2, 1, height_ratios=heights)
+    draw_ground(whole, boxes[0], coastlines=not tables.simulated)
+    _draw_storms(whole, boxes[0], seen, size=2.4 if theme.is_narrow() else 3.2)
+    whole.set_title("All test storms")
+    draw_ground(close, boxes[1], coastlines=not tables.simulated)
+    _draw_errors(close, boxes[1], strongest.storms)
+    _draw_storms(close, boxes[1], strongest, size=6.0)
+    _draw_arrows(close, boxes[1], strongest.storms)
+    close.set_title(theme.verbatim(f"The strongest, {strongest.storms['group'].iloc[0]}"))
+    figure.legend(*_legend_entries(close), loc="outside lower left", ncols=2 if theme.is_narrow() else 3)
     return figure
 
 
@@ -76,31 +87,12 @@ def draw_error_by_intensity(tables: RunTables) -> matplotlib.figure.Figure | Non
     storms = outcome(tables).storms.dropna(subset="wind_kt")
     if storms.empty:
         return None
-    figure, panels = theme.panels(2, height_in=3.1)
-    edges = [low for _, low in CLASSES] + [np.inf]
-    rank = np.digitize(storms["wind_kt"], edges) - 1
-    for axes, column, title in (
-        (panels[0], "centre_error_km", "Mean centre error, km"),
-        (panels[1], "wind_error_kt", "Mean intensity error, kt"),
-    ):
-        for k in range(len(CLASSES)):
-            members = storms[rank == k]
-            _draw_mean(axes, k - 0.1, members, column, theme.MODEL, "o", "all, misses counted")
-            _draw_mean(axes, k + 0.1, members[members["found"]], column, theme.GOOD, "D", "found ones only")
-        counts = [(rank == k).sum() for k in range(len(CLASSES))]
-        found = [storms["found"][rank == k].mean() if n else np.nan for k, n in enumerate(counts)]
-        labels = [
-            f"{name}\n{n} fixes" + (f"\n{100 * hit:.0f} % found" if n else "")
-            for (name, _), n, hit in zip(CLASSES, counts, found, strict=True)
-        ]
-        axes.set_xticks(range(len(CLASSES)), labels)
-        axes.set_xlim(-0.5, len(CLASSES) - 0.5)
-        axes.set_ylim(bottom=0)
-        axes.grid(visible=False, axis="x")
-        axes.set_title(title)
-    handles, labels = panels[0].get_legend_handles_labels()
-    unique = dict(zip(labels, handles, strict=True))
-    panels[0].legend(list(unique.values()), list(unique))
+    figure, (centre, wind) = theme.panels(2, height_in=3.1)
+    _draw_by_class(centre, storms, "centre_error_km")
+    centre.set_title("Mean centre error, km")
+    centre.legend(*_legend_entries(centre))
+    _draw_by_class(wind, storms, "wind_error_kt")
+    wind.set_title("Mean intensity error, kt")
     return figure
 
 
@@ -118,7 +110,7 @@ def draw_position_24h(tables: RunTables) -> matplotlib.figure.Figure | None:
         rose.add_patch(Circle((0, 0), ring, fill=False, color=theme.LINE, linewidth=0.9))
         back = {"facecolor": theme.SURFACE, "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
         rose.annotate(f"{ring} km", (0, ring), ha="center", va="center", fontsize=7.5, color=theme.MUTED, bbox=back)
-    rose.scatter(east[inside], north[inside], s=9, color=theme.MODEL, alpha=0.45, linewidth=0)
+    rose.plot(east[inside], north[inside], "o", color=theme.MODEL, alpha=0.45, markersize=3, markeredgewidth=0)
     rose.plot([0], [0], "+", color=theme.INK, markersize=11)
     rose.plot([east.mean()], [north.mean()], "D", color=theme.SCRATCH, markeredgecolor=theme.SURFACE, label="mean")
     rose.set(xlim=(-reach * 1.1, reach * 1.1), ylim=(-reach * 1.1, reach * 1.15), aspect="equal", xticks=[], yticks=[])
@@ -138,65 +130,101 @@ def _pair(table: pd.DataFrame, before: str, after: str) -> tuple[pd.Series, pd.S
     return table[f"{before}latitude{after}"], table[f"{before}longitude{after}"]
 
 
-def _draw_mean(axes: Axes, x: float, rows: pd.DataFrame, column: str, colour: str, marker: str, label: str) -> None:
+def _legend_entries(axes: Axes) -> tuple[list[Any], list[str]]:
+    """Return the handles and labels of a legend, each label once."""
+    handles, labels = axes.get_legend_handles_labels()
+    unique = dict(zip(labels, handles, strict=True))
+    return list(unique.values()), list(unique)
+
+
+def _draw_by_class(axes: Axes, storms: pd.DataFrame, column: str) -> None:
+    """Draw the mean of a column by wind class, over all fixes and over those found."""
+    rank = np.digitize(storms["wind_kt"], [lowest for _, lowest in CLASSES]) - 1
+    names = []
+    for k, (name, _) in enumerate(CLASSES):
+        members = storms[rank == k]
+        found = members[members["found"]]
+        _draw_mean(axes, k - 0.1, members, column, color=theme.MODEL, marker="o", label="all, misses counted")
+        _draw_mean(axes, k + 0.1, found, column, color=theme.GOOD, marker="D", label="found ones only")
+        share = f"\n{100 * len(found) / len(members):.0f} % found" if len(members) else ""
+        names.append(f"{name}\n{len(members):,} fixes{share}")
+    axes.set_xticks(range(len(CLASSES)), names)
+    axes.set_xlim(-0.5, len(CLASSES) - 0.5)
+    axes.set_ylim(bottom=0)
+    axes.grid(visible=False, axis="x")
+
+
+def _draw_mean(axes: Axes, x: float, rows: pd.DataFrame, column: str, **look: Any) -> None:
     """Draw the mean of a column and its interval, storms resampled whole; nothing without rows."""
     if rows.empty:
         return
-    sums = rows.groupby("group")[column].agg(["sum", "count"]).to_numpy(float)
-    axes.plot([x], [rows[column].mean()], marker, color=colour, markersize=6.5, label=label)
-    if len(sums) > 1:
-        totals = group_weights(len(sums), draws=2000, seed=0) @ sums
-        low, high = np.quantile(totals[:, 0] / totals[:, 1], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        axes.plot([x, x], [low, high], color=colour, linewidth=1.6, solid_capstyle="round")
+    mean = bootstrap(MEAN, [rows.groupby("group")[column].agg(["sum", "count"])])
+    axes.plot([x], [mean.value], markersize=6.5, linestyle="none", **look)
+    axes.plot([x, x], [mean.low, mean.high], color=look["color"], linewidth=1.6, solid_capstyle="round")
 
 
-def _draw_storms(axes: Axes, box: Box, seen: Outcome, tables: RunTables, size: float) -> None:
+def _strongest(seen: Outcome) -> Outcome:
+    """Return the storm with the highest wind by itself, with the false alarms in its windows."""
+    highest = seen.storms.sort_values(["wind_kt", "group"], ascending=[False, True], kind="stable")
+    storms = seen.storms[seen.storms["group"] == highest["group"].iloc[0]].sort_values("time")
+    return Outcome(storms, seen.alarms[seen.alarms["example"].isin(storms["example"])])
+
+
+def _box(seen: Outcome) -> Box:
+    """Return a box around everything that was there or stated."""
+    latitude = pd.concat([seen.storms["latitude"], seen.alarms["latitude"]])
+    longitude = pd.concat([seen.storms["longitude"], seen.alarms["longitude"]])
+    return box_around(latitude, longitude, margin=3.0, least=15.0)
+
+
+def _draw_storms(axes: Axes, box: Box, seen: Outcome, size: float) -> None:
     """Draw the tracks, the hits where they were stated, the misses where they were, and the false alarms."""
-    draw_ground(axes, box, coastlines=not tables.simulated)
     for _, storm in seen.storms.sort_values("time").groupby("group"):
-        longitude = box.unwrapped(storm["longitude"])
-        torn = np.abs(np.diff(longitude, prepend=longitude[0])) > 180
+        track = box.unwrapped(storm["longitude"])
+        torn = np.abs(np.diff(track, prepend=track[0])) > 180
         axes.plot(
-            np.where(torn, np.nan, longitude), storm["latitude"], color=theme.MUTED, linewidth=0.8, alpha=0.8,
-            label="best track",
-        )  # fmt: skip
+            np.where(torn, np.nan, track), storm["latitude"], color=theme.MUTED, linewidth=0.8, label="best track"
+        )
     hits, misses = seen.storms[seen.storms["found"]], seen.storms[~seen.storms["found"]]
-    for rows, before, marker, label, look in (
-        (hits, "stated_", "o", f"found (within {HIT_KM:.0f} km)", {"color": theme.MODEL, "alpha": 0.75, "linewidth": 0}),
-        (misses, "", "x", "missed", {"color": theme.BAD, "linewidth": 1.1}),
-        (seen.alarms, "", "^", "false alarm", {"facecolor": "none", "edgecolor": theme.SCRATCH, "linewidth": 0.9}),
-    ):
-        latitude, longitude = _pair(rows, before, "")
-        axes.scatter(box.unwrapped(longitude), latitude, s=size, marker=marker, label=label, **look)
+    _mark(axes, box, hits, "stated_", label=FOUND, marker="o", color=theme.MODEL, markersize=size, markeredgewidth=0)
+    _mark(axes, box, misses, "", label="missed", marker="x", color=theme.BAD, markersize=size)
+    _mark(
+        axes, box, seen.alarms, "", label="false alarm", marker="^", color=theme.SCRATCH, markersize=size,
+        markerfacecolor="none", markeredgewidth=0.9,
+    )  # fmt: skip
+
+
+def _mark(axes: Axes, box: Box, rows: pd.DataFrame, before: str, **look: Any) -> None:
+    latitude, longitude = _pair(rows, before, "")
+    axes.plot(box.unwrapped(longitude), latitude, linestyle="none", zorder=2.5, **look)
+
+
+def _draw_errors(axes: Axes, box: Box, storms: pd.DataFrame) -> None:
+    """Draw a thin line from each true centre to the stated one."""
+    known = storms[storms["found"]]
+    true, stated = box.unwrapped(known["longitude"]), box.unwrapped(known["stated_longitude"])
+    axes.plot([true, stated], [known["latitude"], known["stated_latitude"]], color=theme.MODEL, linewidth=0.6)
 
 
 def _draw_arrows(axes: Axes, box: Box, storms: pd.DataFrame) -> None:
-    """Draw the true and the stated way of the next 24 h for a few fixes, spread over the box."""
+    """Draw the true and the stated way of the next 24 h for a few fixes of a storm."""
     known = storms.dropna(subset=["latitude_24h", "stated_latitude_24h"])
-    x = box.unwrapped(known["longitude"])
-    known = known[(x > box.west) & (x < box.east) & known["latitude"].between(box.south, box.north)]
-    known = known.iloc[np.unique(np.linspace(0, len(known) - 1, ARROWS).round().astype(int))] if len(known) else known
+    known = known.iloc[np.unique(np.linspace(0, len(known) - 1, ARROWS).astype(int))] if len(known) else known
     for before, colour, label in (("", theme.INK, "true way in 24 h"), ("stated_", theme.MODEL, "stated way in 24 h")):
         (lat, lon), (lat_24h, lon_24h) = _pair(known, before, ""), _pair(known, before, "_24h")
         axes.quiver(
             box.unwrapped(lon), lat, longitude_difference(lon_24h, lon), lat_24h - lat, color=colour,
-            angles="xy", scale_units="xy", scale=1, units="dots", width=1.4, headwidth=6, headlength=7, zorder=3,
+            angles="xy", scale_units="xy", scale=1, units="inches", width=0.018, headwidth=6, headlength=7, zorder=3,
         )  # fmt: skip
-        axes.plot([], [], color=colour, linewidth=1.4, marker=">", label=label)
-
-
-def _busiest(seen: Outcome) -> Box:
-    """Return a box around the storm with the most fixes, at least 24 degrees wide and high."""
-    most = seen.storms["group"].value_counts(sort=False).sort_index().idxmax()
-    storm = seen.storms[seen.storms["group"] == most]
-    return box_around(storm["latitude"], storm["longitude"], margin=4.0, least=24.0)
+        axes.plot([], [], color=colour, linewidth=1.3, marker=">", label=label)
 
 
 FIGURES = (
     Figure(
         "Where the storms were found",
         "Every test storm along its best track. A dot is a prediction within 300 km of its storm, a cross a storm that "
-        "was missed, a triangle a prediction without a storm. Below, the surroundings of the storm with the most fixes.",
+        "was missed, a triangle a prediction without a storm. Below, the strongest storm by itself: thin lines lead "
+        "from its true centres to the stated ones, arrows from where it was, or was stated to be, to 24 h later.",
         draw_map,
     ),
     Figure(

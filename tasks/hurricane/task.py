@@ -1,5 +1,6 @@
 """The hurricane task: from two frames 6 h apart, where are tropical cyclones, how strong, and where will they be in 24 h."""
 
+from tasks.hurricane.export import export
 from tasks.hurricane.head import READOUT, CycloneHead, decode, encode, loss
 from tasks.hurricane.labels import labels
 from tasks.hurricane.scores import METRICS, choose_threshold, keep_likely
@@ -27,4 +28,5 @@ TASK = Task(
     primary="position_error_24h",
     baselines={},
     readouts=(READOUT,),
+    export=export,
 )

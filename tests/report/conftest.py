@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from toolkit.geodesy import displaced
+from toolkit.report.read import Results, read_run
 
 Score = dict[str, Any]
 HOURS, FIXES = 6, 28
@@ -44,13 +45,6 @@ def write_run(folder: Path, simulated: bool = True) -> Path:
     return folder
 
 
-def rewrite(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    """Change a JSON file in place."""
-    content = json.loads(path.read_text())
-    change(content)
-    _json(path, content)
-
-
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
     """A finished run on a simulated world."""
@@ -61,6 +55,24 @@ def run_folder(tmp_path: Path) -> Path:
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same run, for tests that change nothing in it."""
     return write_run(tmp_path_factory.mktemp("report") / "run")
+
+
+@pytest.fixture(scope="session")
+def results(finished_run: Path) -> Results:
+    """The scores of that run."""
+    return read_run(finished_run).results
+
+
+@pytest.fixture
+def rewrite() -> Callable[[Path, Callable[[dict[str, Any]], object]], None]:
+    """A function that changes a JSON file in place."""
+
+    def rewritten(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+        content = json.loads(path.read_text())
+        change(content)
+        _json(path, content)
+
+    return rewritten
 
 
 def _json(path: Path, content: object) -> None:
@@ -80,7 +92,7 @@ def _env() -> dict[str, Any]:
     return {
         "versions": {"python": "3.11.9", "torch": "2.9.0", "timm": "1.0.20", "peft": "0.17.1"},
         "platform": "Linux x86_64, 2 cores", "date": "2026-03-14T09:26:53+00:00",
-        "command": ["toolkit", "finetune", "hurricane", "--labels", "64", "--method", "lora", "--out", "runs/storms 64"],
+        "command": ["toolkit", "finetune", "hurricane", "--labels", "64", "--out", "runs/storms 64"],
         "git_commit": "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
     }  # fmt: skip
 

@@ -17,7 +17,10 @@ LARGEST_RATIO = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault: `count` values or times of `variable` are wrong, the first at time `index` (None: all of them)."""
+    """One fault: `count` values or times of `variable` are wrong, the first at time `index` (None: all of them).
+
+    `stops` says whether training must not go on with it.
+    """
 
     file: str
     variable: str
@@ -25,6 +28,7 @@ class Finding:
     count: int
     problem: str
     remedy: str
+    stops: bool = True
 
     def __str__(self) -> str:
         where = "" if self.index is None else f", from time {self.index}"
@@ -125,16 +129,12 @@ def _time_findings(time: NDArray[np.datetime64], file: str) -> list[Finding]:
     step = int(kinds[times.argmax()]) if ahead.size else 1
     lacking = np.maximum(steps // step - 1, 0)
     findings = []
-    for faults, problem, remedy in (
-        (steps < 0, "times earlier than the one before", "Sort by time."),
-        (steps == 0, "times that are there twice", "Drop the duplicates."),
-        (
-            lacking,
-            f"times left out of {step / 3600:g}-hourly data",
-            "Fetch them, or do without their windows.",
-        ),
+    for faults, problem, remedy, stops in (
+        (steps < 0, "times earlier than the one before", "Sort by time.", True),
+        (steps == 0, "times that are there twice", "Drop the duplicates.", True),
+        (lacking, f"times left out of {step / 3600:g}-hourly data", "Fetch them, or do without their windows.", False),
     ):
         if count := int(faults.sum()):
             first = int(np.flatnonzero(faults)[0]) + 1
-            findings.append(Finding(file, "time", first, count, f"{count} {problem}", remedy))
+            findings.append(Finding(file, "time", first, count, f"{count} {problem}", remedy, stops))
     return findings

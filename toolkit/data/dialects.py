@@ -92,16 +92,16 @@ def recognised(raw: xr.Dataset) -> dict[str, tuple[str, float | None]]:
     """Return, for each variable of `raw` that is one of ours, its canonical name and the level its own name gives."""
     found = {}
     for name in map(str, raw.data_vars):
-        canonical = _canonical_name(name)
+        meant = _canonical_name(name)
         level = None
         suffixed = re.fullmatch(r"([a-z]+)[_-]?(\d{3,4})(hpa|mb)?", name.lower())
-        if canonical is None and suffixed:
+        if meant is None and suffixed:
             # u100 and v100 are ERA5's winds at a height of 100 m: without a unit, names give levels from 150 hPa on.
             level = float(suffixed[2])
             if level in STANDARD_LEVELS_HPA and (level >= 150 or suffixed[3]):
-                canonical = _canonical_name(suffixed[1])
-        if canonical is not None:
-            found[name] = (canonical, level)
+                meant = _canonical_name(suffixed[1])
+        if meant is not None:
+            found[name] = (meant, level)
     return found
 
 

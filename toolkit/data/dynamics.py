@@ -327,17 +327,35 @@ def _extended_meridionally(fields: Array, latitude: Array, wraps: bool) -> Field
 def _slope(fields: Array, degrees: Array) -> Array:
     """Slope of the fields per radian along the last axis, which holds two more points on each side than the result."""
 
-    def differences(p: Array) -> Array:
-        near = (p[..., 3:-1] - p[..., 1:-3]) / 2
-        wide = near * (4 / 3) - (p[..., 4:] - p[..., :-4]) / 12
-        slope = np.where(np.isnan(wide), near, wide)
-        if np.isnan(degrees[1]):
-            slope[..., 0] = (-3 * p[..., 2] + 4 * p[..., 3] - p[..., 4]) / 2
-        if np.isnan(degrees[-2]):
-            slope[..., -1] = (3 * p[..., -3] - 4 * p[..., -4] + p[..., -5]) / 2
+    def difference(offsets: tuple[int, ...], rows: slice = slice(None)) -> Array:
+        places = np.arange(2, len(degrees) - 2)[rows, None] + offsets
+        weights = _difference_weights(np.radians(degrees[places] - degrees[places[:, :1] - offsets[0]]))
+        values = [fields[..., place[0] : place[-1] + 1] for place in places.T]
+        slope = weights[:, 0] * values[0]
+        for k in range(1, len(values)):
+            slope += weights[:, k] * values[k]
         return slope
 
-    return differences(fields) / differences(np.radians(degrees))
+    slope = difference((-2, -1, 0, 1, 2))
+    unknown = np.isnan(slope)
+    if unknown.any():
+        slope = np.where(unknown, difference((-1, 0, 1)), slope)
+    if np.isnan(degrees[1]):
+        slope[..., :1] = difference((0, 1, 2), slice(0, 1))
+    if np.isnan(degrees[-2]):
+        slope[..., -1:] = difference((-2, -1, 0), slice(-1, None))
+    return slope
+
+
+def _difference_weights(steps: Array) -> Array:
+    """Weights (point, k) with which values at distances `steps` (point, k) give the slope at distance 0, exact for
+    polynomials up to degree k - 1.
+    """
+    unit = np.nanmax(np.abs(steps))
+    powers = (steps / unit)[:, None, :] ** np.arange(steps.shape[1])[:, None]
+    first = np.zeros((*steps.shape, 1))
+    first[:, 1] = 1
+    return np.linalg.solve(powers, first)[..., 0] / unit
 
 
 # Smoothing -----------------------------------------------------------------------------------------------------------
@@ -346,10 +364,10 @@ def _slope(fields: Array, degrees: Array) -> Array:
 def smooth_km(field: ArrayLike, latitude: ArrayLike, longitude: ArrayLike, radius_km: float) -> Array:
     """Return the Gaussian-weighted mean of a field around each point, with standard deviation `radius_km`.
 
-    Each row is smoothed along its own parallel, where a degree is cos(latitude) as long as on the equator, then rows
-    are averaged along meridians, weighted by area. Missing (NaN) points take no part and stay missing. Longitude wraps
-    on a grid that goes round the globe. The two steps are the true round kernel except within a few `radius_km` of a
-    pole.
+    Rows are averaged along meridians, weighted by area, then each along its own parallel, where a degree is
+    cos(latitude) as long as on the equator; the two steps make a round kernel at the poles and wherever cos(latitude)
+    changes little within `radius_km`. Missing (NaN) points take no part and stay missing. Longitude wraps on a grid
+    that goes round the globe.
     """
     values = np.asarray(field)
     lat, (lon, turn, wraps) = np.asarray(latitude, float), _unrolled(longitude)
@@ -364,8 +382,8 @@ def smooth_km(field: ArrayLike, latitude: ArrayLike, longitude: ArrayLike, radiu
     along_meridian = np.exp(-((np.subtract.outer(lat, lat) * KM_PER_DEGREE / radius_km) ** 2) / 2) * area
 
     def weighted_sum(x: Array) -> Array:
-        rows = irfft(rfft(np.roll(x, -turn, axis=-1), n=period) * along_parallel, n=period)[..., :n_lon]
-        return np.roll(along_meridian @ rows, turn, axis=-1)
+        columns = np.roll(along_meridian @ x, -turn, axis=-1)
+        return np.roll(irfft(rfft(columns, n=period) * along_parallel, n=period)[..., :n_lon], turn, axis=-1)
 
     weight = weighted_sum(known.astype(float)) if not known.all() else weighted_sum(np.ones(values.shape[-2:]))
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,6 +1,7 @@
 """From any field file to one canonical Dataset: opening it, and picking the fields a training store is made of."""
 
 import warnings
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ DERIVED = ("vorticity", "divergence")
 WINDS = ("eastward_wind", "northward_wind")
 
 
-def open_source(path_or_url: str | Path) -> xr.Dataset:
+def open_source(path_or_url: str | Path, stand_ins: Mapping[str, str] | None = None) -> xr.Dataset:
     """Open Zarr (a folder or a URL), NetCDF or GRIB as the canonical Dataset of `toolkit.data.dialects`, lazily.
+
+    stand_ins: variables to be read under other names where the source holds no winds, vorticity or divergence.
 
     `assumptions` in its attributes lists, in sentences, what the file itself does not say; `missing_data` is passed on
     from the file, where it declares that NaN marks gaps. Raises UserError for a file that is missing, damaged or in no
@@ -27,6 +30,7 @@ def open_source(path_or_url: str | Path) -> xr.Dataset:
     """
     address = str(path_or_url)
     raws = _opened(address)
+    raws, stood_in = _with_stand_ins(raws, stand_ins or {}, address)
     parts = [canonical(_in_chunks(raw[list(names)]), address) for raw in raws if (names := recognised(raw))]
     if not parts:
         there = ", ".join(sorted({f"'{name}'" for raw in raws for name in raw.data_vars})) or "nothing"
@@ -38,8 +42,20 @@ def open_source(path_or_url: str | Path) -> xr.Dataset:
         whole = xr.merge([part.drop_attrs(deep=False) for part in parts], join="exact", compat="minimal")
     except ValueError as error:
         raise UserError(f"The fields of {address} are on several grids, times or levels: split the file.") from error
-    assumptions = tuple(sentence for part in parts for sentence in part.attrs["assumptions"])
+    assumptions = (*stood_in, *(sentence for part in parts for sentence in part.attrs["assumptions"]))
     return whole.assign_attrs(parts[0].attrs | {"assumptions": assumptions})
+
+
+def _with_stand_ins(
+    raws: list[xr.Dataset], stand_ins: Mapping[str, str], address: str
+) -> tuple[list[xr.Dataset], list[str]]:
+    """The datasets with stand-ins under the names they stand for, and a sentence for each."""
+    held = {name for raw in raws for name, _ in recognised(raw).values()}
+    if held & {*WINDS, *DERIVED}:
+        return raws, []
+    there = [{old: new for old, new in stand_ins.items() if old in raw} for raw in raws]
+    notes = [f"variable '{old}' of {address} stands in for '{new}'" for names in there for old, new in names.items()]
+    return [raw.rename(names) for raw, names in zip(raws, there, strict=True)], notes
 
 
 def select_fields(ds: xr.Dataset, variables: list[str] | tuple[str, ...], level_hpa: float) -> xr.Dataset:

@@ -18,7 +18,7 @@ SMALLEST_SPREAD = 0.05
 def hide(x: Tensor, patch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return the windows (b, planes, h, w) with patches set to NaN, and which ones (b, n, planes - 1).
 
-    The share hidden is drawn per window, 15 to 75 %. Half of the windows lose a patch in every plane at once, the others
+    The share hidden is drawn per window, up to 60 %. Half of the windows lose a patch in every plane at once, the others
     in each plane independently, so that one variable or frame has to be told from another. One window in ten loses
     a whole plane: an absent variable or frame is nothing new to the backbone.
     """
@@ -28,7 +28,7 @@ def hide(x: Tensor, patch: int, generator: torch.Generator) -> tuple[Tensor, Ten
     def draw(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator)
 
-    share = 0.15 + 0.6 * draw(b, 1, 1)
+    share = 0.6 * draw(b, 1, 1)
     together = (draw(b, n, 1) < share).expand(b, n, fields)
     hidden = torch.where(draw(b, 1, 1) < 0.5, together, draw(b, n, fields) < share)
     absent = (draw(b, 1, 1) < 0.1) & (torch.arange(fields) == (draw(b, 1, 1) * fields).long())

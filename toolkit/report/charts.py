@@ -23,30 +23,28 @@ def draw_scores(axes: Axes, results: Results, metric: str) -> None:
     rows = _scores_by_method(results, metric)
     score = results.metrics[metric]
     places = decimals(row[1].value for row in rows)
-    for height, (name, row, colour, marker) in enumerate(reversed(rows)):
+    for height, (_, row, colour, marker) in enumerate(reversed(rows)):
         if isfinite(row.low):
             axes.plot([row.low, row.high], [height, height], color=colour, linewidth=2.4, solid_capstyle="round")
         axes.plot([row.value], [height], marker, color=colour, markersize=7, markeredgecolor=theme.SURFACE)
         said = f"{number(row.value, places)} {interval(row.low, row.high, places)}".strip()
         right = max(value for value in (row.value, row.high) if isfinite(value))
         axes.annotate(said, (right, height), (8, 0), textcoords="offset points", va="center", fontsize=8.5)
-    names = [theme.verbatim(name) for name, *_ in reversed(rows)]
-    axes.set_yticks(range(len(rows)), names, color=theme.INK, fontsize=9)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
-    axes.spines["left"].set_visible(False)
-    axes.set_ylim(-0.6, len(rows) - 0.4)
+    _name_rows(axes, [theme.verbatim(name) for name, *_ in reversed(rows)])
     axes.margins(x=0.05)
     low, high = axes.get_xlim()
-    axes.set_xlim(low, high + (0.75 if theme.is_narrow() else 0.28) * (high - low))  # room for the numbers
+    axes.set_xlim(low, high + (0.55 if theme.is_narrow() else 0.28) * (high - low))  # room for the numbers
     axes.xaxis.set_major_locator(MaxNLocator(5))
     unit = "" if score.unit == "1" else f", {score.unit}"
     axes.set_xlabel(theme.verbatim(f"{metric_title(metric)}{unit} ({score.better} is better)"))
 
 
-def primary_score(results: Results) -> Figure:
-    """Return the figure of the primary metric by method."""
-    figure, (axes,) = theme.panels(1, height_in=0.95 + 0.3 * len(_scores_by_method(results, results.primary)))
+def primary_score(results: Results) -> Figure | None:
+    """Return the figure of the primary metric by method, None where it is undefined for all."""
+    rows = len(_scores_by_method(results, results.primary))
+    if rows == 0:
+        return None
+    figure, (axes,) = theme.panels(1, height_in=0.95 + (0.42 if theme.is_narrow() else 0.3) * rows)
     draw_scores(axes, results, results.primary)
     return figure
 
@@ -63,6 +61,20 @@ def learning_curves(curves: Mapping[str, pd.DataFrame]) -> Figure:
     if len(curves) > 1:
         panels[0].legend(loc="upper right")
     return figure
+
+
+def _name_rows(axes: Axes, names: list[str]) -> None:
+    """Write the names of the rows 0, 1, ... beside them, or above them on a phone, which has no room beside."""
+    axes.set_yticks(range(len(names)), names, color=theme.INK, fontsize=9)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    if theme.is_narrow():
+        axes.set_yticklabels([])
+        axes.set_ylim(-0.5, len(names) - 0.2)
+        for height, name in enumerate(names):
+            axes.text(0, height + 0.42, name, transform=axes.get_yaxis_transform(), va="center", fontsize=8.5)
 
 
 def _scores_by_method(results: Results, metric: str) -> list[tuple[str, Score, str, str]]:
@@ -87,7 +99,7 @@ def _draw_curves(axes: Axes, curves: Mapping[str, pd.DataFrame], column: str) ->
             continue
         if column == "validation":
             axes.plot(known["step"], known[column], color=colour, marker=marker, markersize=3.2, label=name)
-            best = known.loc[known[column].idxmin()]
+            best = known.iloc[int(known[column].argmin())]
             axes.plot(
                 best["step"], best[column], marker, markersize=9, markerfacecolor="none", color=colour,
                 label=f"{name}, kept",

@@ -35,7 +35,7 @@ class Figure:
     """A figure with a title and a caption in plain words; the caption is also what a screen reader says.
 
     draw(tables) -> matplotlib figure, or None where there is nothing to show. It is called once for a wide page and
-    once for a phone, under the settings of `toolkit.report.theme`: make the figure with `theme.panels`, and take colours
+    once for a phone, under the settings of `toolkit.report.theme`: make the figure with `theme.panels` and take colours
     from there, so that they follow the reader's light or dark page.
     """
 

@@ -1,4 +1,4 @@
-"""The ground a map is drawn on: its frame in degrees, a coastline where the Earth has one, and longitudes without a seam."""
+"""The ground a map is drawn on: a frame in degrees without a seam in longitude, and the coasts of the real Earth."""
 
 from dataclasses import dataclass
 

@@ -1,11 +1,13 @@
 """Numbers as a reader wants them: three digits that matter, a unit, and a word where there is no number."""
 
 import math
+import re
 from collections.abc import Iterable
 
 UNDEFINED = "undefined"
 _DIGITS = 3
 _NO_BREAK = "\N{NO-BREAK SPACE}"
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:h|km|kt|hPa|m|s|%)(?!\w))")
 
 
 def decimals(values: Iterable[float]) -> int:
@@ -51,6 +53,11 @@ def share(part: int, whole: int) -> str:
     """Return part / whole in per cent."""
     percent = 100 * part / whole if whole else math.nan
     return quantity(percent, decimals([percent]), "%")
+
+
+def unbroken(text: str) -> str:
+    """Return `text` with numbers tied to their units, so that no line ends between them."""
+    return _BEFORE_UNIT.sub(_NO_BREAK, text)
 
 
 def counted(count: int, plural: str) -> str:

@@ -14,7 +14,7 @@ from toolkit.errors import UserError
 from toolkit.files import sha256, write_text
 from toolkit.report import charts, words
 from toolkit.report.figure import Figure, RunTables
-from toolkit.report.numbers import number, share
+from toolkit.report.numbers import number, share, unbroken
 from toolkit.report.read import FILES, Run, read_run
 from toolkit.report.svg import inline_svg, write_png
 from toolkit.report.tables import score_table
@@ -49,12 +49,16 @@ def write_report(run_folder: Path, figures: Sequence[Figure] = ()) -> Path:
             raise UserError(f"Two figures of the report are called '{figure.title}'. Rename one of them.")
         taken.add(name)
     at_a_glance, *rest = (_draw(figure, run) for figure in general)
-    page = _environment().get_template("template.html").render(
-        title=words.title(run.results),
-        at_a_glance=at_a_glance,
-        general_figures=[drawn for drawn in rest if drawn],
-        task_figures=[drawn for figure in figures if (drawn := _draw(figure, run))],
-        **_content(run),
+    page = (
+        _environment()
+        .get_template("template.html")
+        .render(
+            title=words.title(run.results),
+            at_a_glance=at_a_glance,
+            general_figures=[drawn for drawn in rest if drawn],
+            task_figures=[drawn for figure in figures if (drawn := _draw(figure, run))],
+            **_content(run),
+        )
     )
     path = run_folder / "report.html"
     write_text(path, page)
@@ -75,8 +79,9 @@ def _general_figures(run: Run) -> list[Figure]:
         ),
         Figure(
             "Learning curves",
-            "The training loss as means of neighbouring steps, shaded where the middle 80 % of them lie. The validation "
-            "score is that of windows which were not trained on; the large marker is the step whose weights were kept.",
+            "The training loss as means of neighbouring steps, shaded where the middle 80 % of them lie. The "
+            "validation score is that of windows which were not trained on; the large marker is the step whose weights "
+            "were kept.",
             lambda _: charts.learning_curves(curves),
         ),
     ]
@@ -178,5 +183,6 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["unbroken"] = unbroken
     environment.filters["integer"] = lambda value: number(value, 0)
     return environment

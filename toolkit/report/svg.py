@@ -16,6 +16,8 @@ _METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
 _ROOT = re.compile(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>')
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _NAMED = re.compile(r'\bid="|url\(#|href="#')
+_TAG = re.compile(r"<[^>]*>")
+_NEEDLESS_DIGITS = re.compile(r"(\.\d\d)\d+")  # a hundredth of a point is finer than any screen
 _LAYOUT_SPACE = re.compile(r">\s+<(?!/?tspan)")
 _FAMILY = re.compile(r" ?font-family: [^;\"]*;?")
 _GLOBAL_STYLE = re.compile(r"<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL)
@@ -38,7 +40,7 @@ def inline_svg(figure: matplotlib.figure.Figure, prefix: str, described_by: str,
         body = needless.sub("", body)
     body = _NAMED.sub(lambda found: found[0] + prefix, body)
     body = _COLOUR.sub(lambda found: _ROLES[found[0]], body)
-    body = _LAYOUT_SPACE.sub("><", body)
+    body = _TAG.sub(lambda tag: _NEEDLESS_DIGITS.sub(r"\1", tag[0]), _LAYOUT_SPACE.sub("><", body))
     return f'<svg class="{kind}" viewBox="{match[1]}" role="img" aria-labelledby="{described_by}">{body}'
 
 
@@ -46,5 +48,6 @@ def write_png(figure: matplotlib.figure.Figure, path: Path) -> None:
     """Write the figure on a light ground, the same bytes for the same figure."""
     with whole_file(path) as temporary:
         figure.savefig(
-            temporary, format="png", dpi=_DOTS_PER_INCH, facecolor=SURFACE, metadata={"Software": None}
-        )
+            temporary, format="png", dpi=_DOTS_PER_INCH, facecolor=SURFACE, bbox_inches="tight", pad_inches=0.15,
+            metadata={"Software": None},
+        )  # fmt: skip

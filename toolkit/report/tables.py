@@ -19,12 +19,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class DifferenceCell:
-    """The run's score minus the comparison's; `certain` where its interval excludes zero."""
+    """The run's score minus the comparison's; `direction` is better or worse where the interval excludes zero."""
 
     value: str
     interval: str
-    certain: bool
-    gain: bool
+    direction: str
+    verdict: str
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,13 @@ def _row(results: Results, name: str) -> Row:
             Cell(text, interval(low, high, places), text == best)
             for text, (_, low, high) in zip(shown, values, strict=True)
         ),
-        difference=_difference(difference, score, places) if difference else None,
+        difference=_difference(difference, score, places) if difference and isfinite(difference.value) else None,
     )
 
 
 def _difference(difference: Difference, score: Score, places: int) -> DifferenceCell:
-    return DifferenceCell(
-        number(difference.value, places),
-        interval(difference.low, difference.high, places),
-        difference.excludes_zero,
-        (difference.value < 0) == (score.better == "lower"),
-    )
+    value, limits = number(difference.value, places), interval(difference.low, difference.high, places)
+    if not difference.excludes_zero:
+        return DifferenceCell(value, limits, "", "could be chance")
+    direction = "better" if (difference.value < 0) == (score.better == "lower") else "worse"
+    return DifferenceCell(value, limits, direction, f"{direction}, more than chance")

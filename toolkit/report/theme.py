@@ -22,7 +22,7 @@ LIGHT: Mapping[str, str] = {
     "land": "#e7e8e0",
     "coast": "#b4b9aa",
     "model": "#0a62a3",
-    "scratch": "#b75a10",
+    "scratch": "#ad5510",
     "baseline": "#6b5aa8",
     "good": "#1f7345",
     "bad": "#b5281f",
@@ -49,7 +49,7 @@ Width = Literal["wide", "narrow"]
 WIDTH_IN: Mapping[Width, float] = {"wide": 9.0, "narrow": 3.7}
 _HEIGHT_IN = 3.2
 
-_STYLE: Mapping[str, Any] = {
+_STYLE: Any = {
     "text.color": INK,
     "font.size": 9,
     "axes.titlesize": 9.5,
@@ -89,7 +89,8 @@ def style(width: Width) -> Iterator[None]:
     """Draw under the report's style at one of its widths, whatever the user's own matplotlib settings are."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update({**_STYLE, "figure.figsize": (WIDTH_IN[width], _HEIGHT_IN)})
+        mpl.rcParams.update(_STYLE)
+        mpl.rcParams["figure.figsize"] = (WIDTH_IN[width], _HEIGHT_IN)
         yield
 
 

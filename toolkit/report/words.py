@@ -84,19 +84,16 @@ def tiles(results: Results) -> list[Tile]:
 
 
 def leakage(split: Split, groups: str) -> tuple[bool, str]:
-    """Return whether the parts of the split are apart in groups and years, and say so."""
-    shared = [
-        f"{first} and {second} share {', '.join(map(str, both[:5]))}"
-        for first, second in combinations(split.parts, 2)
-        for both in (
-            sorted(set(split.parts[first].groups) & set(split.parts[second].groups)),
-            sorted(set(split.parts[first].years) & set(split.parts[second].years)),
-        )
-        if both
-    ]
+    """Return whether no group is in two parts of the split, and say what the parts share."""
+    pairs = list(combinations(split.parts.values(), 2))
+    shared = sorted({group for first, second in pairs for group in {*first.groups} & {*second.groups}})
+    years = sorted({year for first, second in pairs for year in {*first.years} & {*second.years}})
     if shared:
-        return False, f"The parts overlap: {'; '.join(shared)}. The scores are too good to be believed."
-    return True, f"No two parts share {groups} or years: checked against split.json when this page was written."
+        return False, f"{len(shared)} {groups} are in more than one part, such as {shared[0]}: do not trust the scores."
+    checked = "This was checked against split.json when the page was written."
+    if years:
+        return True, f"No two parts share {groups}. They share the years {', '.join(map(str, years))}. {checked}"
+    return True, f"No two parts share {groups} or years. {checked}"
 
 
 def limits(run: Run) -> list[str]:
@@ -117,8 +114,8 @@ def limits(run: Run) -> list[str]:
     if run.world.simulated:
         told.insert(
             0,
-            "The world is simulated: its atmosphere and its labels are made by a model. The scores show that the method "
-            "works there, not how well it would do on the real atmosphere.",
+            "The world is simulated: its atmosphere and its labels are made by a model. The scores show that the "
+            "method works there, not how well it would do on the real atmosphere.",
         )
     return [*told, *results.notes]
 
@@ -164,9 +161,14 @@ def _against_comparison(results: Results) -> list[str]:
     first = f"The same network trained {_how(comparison.method)} on the same labels reaches {_stated(other)}"
     if difference is None or not isfinite(difference.value):
         return [f"{first}; the difference is undefined."]
-    gain = f"The {'adapted ' if results.method != 'scratch' else ''}network is {_gain(score, difference.value)}"
-    low, high = sorted((difference.low, difference.high), key=lambda limit: limit * (1 if difference.value > 0 else -1))
-    return [f"{first}.", f"{gain} {limits}, {verdict}.".replace(" ,", ",")]
+    low, high = (difference.low, difference.high) if difference.value > 0 else (-difference.high, -difference.low)
+    gained = f"{_gain(score, difference.value)} {interval(low, high, _places(score))}".strip()
+    chance = (
+        f"more than the choice of test {results.groups} explains"
+        if difference.excludes_zero
+        else "which could be chance"
+    )
+    return [f"{first}.", f"The adapted network is {gained}, {chance}."]
 
 
 def _against_baseline(results: Results) -> list[str]:
@@ -179,4 +181,4 @@ def _against_baseline(results: Results) -> list[str]:
     if not isfinite(score.low):
         return [f"{first}."]
     inside = score.low <= value <= score.high
-    return [f"{first}, {'inside' if inside else 'outside'} the interval of the adapted network."]
+    return [f"{first}, {'inside' if inside else 'outside'} the network's interval."]

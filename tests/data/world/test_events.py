@@ -1,7 +1,5 @@
 """Laws of the event labels: what is planted is found, and nothing else."""
 
-from functools import cache
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -49,9 +47,9 @@ def with_high(lat: float, lon: float, days: float) -> torch.Tensor:
     return states
 
 
-def with_band(lat: float, lon: float, wide_km: float) -> torch.Tensor:
-    """Quiet states with a poleward wind of 30 m s-1 in a band 3000 km long, for two days from day 5 on."""
-    northward = 30 * np.sign(lat) * bump(lat, lon, 1500, wide_km)
+def with_band(lat: float, lon: float, long_km: float, wide_km: float) -> torch.Tensor:
+    """Quiet states with a poleward wind of 30 m s-1 in a band of these half-axes, for two days from day 5 on."""
+    northward = 30 * np.sign(lat) * bump(lat, lon, long_km, wide_km)
     states = quiet()
     states[20:28, :2] = SPHERE.rotation_and_divergence(torch.stack([torch.zeros_like(northward), northward]))
     return states
@@ -62,14 +60,6 @@ def cyclone(lat: float, lon: float, wind: float) -> Cyclone:
     born = Cyclone(lat, lon, wind, 72, 0.5)
     born.track = [(hour, lat, (lon - hour / 4) % 360, wind, -800.0, 0.1) for hour in range(73)]
     return born
-
-
-@cache
-def simulated() -> pd.DataFrame:
-    """The events of a small simulated season."""
-    plan = Plan(days=10, truncation=42, step=1800.0)
-    season = run_seasons(plan, 1, [2001], lambda _: None)[0]
-    return event_table(season, plan, START)
 
 
 def test_nothing_happens_in_a_quiet_season() -> None:
@@ -84,7 +74,7 @@ def test_nothing_happens_in_a_quiet_season() -> None:
 def test_a_standing_high_is_a_block(lat: float, lon: float) -> None:
     """A high of four days is one blocking with a row a day, its box around the high's equatorward side, at any seam."""
     blocking = table(with_high(lat, lon, days=4)).query("kind == 'blocking'")
-    assert blocking.event.nunique() == 1
+    assert list(blocking.event.unique()) == ["blocking-2001-001"]
     assert list(blocking.start.dt.day) == [4, 5, 6, 7]
     assert blocking.start.iloc[0] == pd.Timestamp("2001-08-04T00")
     assert blocking.end.iloc[-1] == pd.Timestamp("2001-08-07T18")
@@ -92,7 +82,7 @@ def test_a_standing_high_is_a_block(lat: float, lon: float) -> None:
     middle = (row.longitude_min + row.longitude_max) / 2
     assert abs(float(longitude_difference(middle, lon))) < 3
     assert row.latitude_min <= lat <= row.latitude_max
-    assert 10 < row.longitude_max - row.longitude_min < 60
+    assert 10 < row.longitude_max - row.longitude_min < 80
     assert row.peak_value > 0
 
 
@@ -103,19 +93,20 @@ def test_a_high_of_two_days_is_no_block() -> None:
 
 def test_a_lasting_high_is_heat_and_a_passing_one_is_not() -> None:
     """Warm air is heat where it stays for two days, not where it stays for one."""
-    heat = table(with_high(40, 0, days=2)).query("kind == 'heat'")
+    strong = "kind == 'heat' and peak_value > 1000"
+    heat = table(with_high(40, 0, days=2)).query(strong)
     assert len(heat) == 2
     row = heat.iloc[0]
     assert row.latitude_min < 40 < row.latitude_max
     assert row.longitude_min < 0 < row.longitude_max
-    assert "heat" not in set(table(with_high(40, 0, days=1)).kind)
+    assert table(with_high(40, 0, days=1)).query(strong).empty
 
 
 @pytest.mark.parametrize(("lat", "lon"), [(40.0, 0.0), (-40.0, 130.0)])
 def test_a_narrow_poleward_band_is_a_filament(lat: float, lon: float) -> None:
     """A long narrow poleward wind in moist air is found in both hemispheres, while it blows."""
-    filament = table(with_band(lat, lon, 500)).query("kind == 'filament'")
-    assert filament.event.nunique() == 1
+    filament = table(with_band(lat, lon, 1500, 500)).query("kind == 'filament'")
+    assert list(filament.event.unique()) == ["filament-2001-001"]
     assert list(filament.start.dt.day) == [6, 7]
     row = filament.iloc[0]
     assert row.latitude_min < lat < row.latitude_max
@@ -123,36 +114,39 @@ def test_a_narrow_poleward_band_is_a_filament(lat: float, lon: float) -> None:
     assert row.peak_value > 100
 
 
-def test_a_broad_or_an_equatorward_wind_is_no_filament() -> None:
-    """The same wind in a broad stream, or blowing the other way, is left out."""
-    assert "filament" not in set(table(with_band(40, 0, 3000)).kind)
-    assert "filament" not in set(table(-1 * with_band(40, 0, 500)).kind)
+def test_a_broad_a_short_or_an_equatorward_wind_is_no_filament() -> None:
+    """The same wind in a broad or a short stream, or blowing the other way, is left out."""
+    assert "filament" not in set(table(with_band(45, 0, 1500, 1800)).kind)
+    assert "filament" not in set(table(with_band(45, 0, 500, 400)).kind)
+    assert "filament" not in set(table(-1 * with_band(45, 0, 1500, 500)).kind)
 
 
 def test_a_cyclone_is_found_under_its_best_track_name() -> None:
     """Every fix of tropical-storm strength is inside the box of its day, across the meridian of Greenwich."""
     season = Season(2001, quiet(), (cyclone(18, 5, 30.0), cyclone(-15, 200, 8.0)))
     found = event_table(season, PLAN, START)
-    fixes = best_track_of([season], "08-01")
+    fixes = best_track_of([season])
     strong = fixes[fixes.wind_kt >= 34]
     assert set(found.kind) == {"tropical_cyclone"}
     assert set(found.event) == set(strong.storm)
     assert list(found.start.dt.day) == [1, 2, 3, 4]
-    for fix in strong.itertuples():
-        day = found[(found.start <= fix.time) & (fix.time <= found.end)].iloc[0]
-        assert day.latitude_min < fix.latitude < day.latitude_max
-        assert 0 < (fix.longitude - day.longitude_min) % 360 < day.longitude_max - day.longitude_min
-        edge = distance_km(fix.latitude, fix.longitude, fix.latitude, day.longitude_min)
-        assert edge > 480
+    joined = strong.assign(day=strong.time.dt.day).merge(found.assign(day=found.start.dt.day), on="day")
+    assert len(joined) == len(strong)
+    assert joined.time.between(joined.start, joined.end).all()
+    to_the_south = distance_km(joined.latitude, joined.longitude, joined.latitude_min, joined.longitude)
+    to_the_west = distance_km(joined.latitude, joined.longitude, joined.latitude, joined.longitude_min)
+    assert to_the_south == pytest.approx(500, abs=1)
+    assert to_the_west.min() == pytest.approx(500, abs=5)
+    assert ((joined.longitude - joined.longitude_min) % 360 < joined.longitude_max - joined.longitude_min).all()
     assert found.peak_value.unique() == [strong.wind_kt.max()]
 
 
 def test_water_stays_between_the_driest_and_the_moistest_climate() -> None:
-    """Carried water keeps within 4 and 46 kg m-2; at rest it is the climate's."""
-    moved = column_water(coarse_fields(Season(2001, with_band(40, 0, 500), ()), PLAN))
+    """Carried water keeps within 4 and 46 kg m-2; the equator is at 46."""
+    moved = column_water(coarse_fields(Season(2001, with_band(40, 0, 1500, 500), ()), PLAN))
     assert moved.min() >= 4 - 1e-6
     assert moved.max() <= 46 + 1e-6
-    np.testing.assert_allclose(moved[0, 32], 46)
+    np.testing.assert_allclose(moved[0, 32], 46, rtol=1e-5)
     assert moved[28, 14:20, 0].mean() > moved[0, 14:20, 0].mean() + 2
 
 
@@ -164,8 +158,9 @@ def test_events_follow_from_the_season() -> None:
 
 @pytest.mark.slow
 def test_a_simulated_season_has_several_kinds_and_none_dominates() -> None:
-    """In a simulated season no kind is more than three in four of the events; every row is a well-formed box and day."""
-    found = simulated()
+    """In a simulated season no kind is more than three in four of the events; every row is a proper box and day."""
+    plan = Plan(days=10, truncation=42, step=1800.0)
+    found = event_table(run_seasons(plan, 1, [2001], lambda _: None)[0], plan, START)
     assert set(found.kind) <= set(KINDS)
     share = found.groupby("kind").event.nunique() / found.event.nunique()
     assert len(share) >= 3

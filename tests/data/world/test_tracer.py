@@ -22,7 +22,9 @@ def unit_vectors() -> np.ndarray:
 def rotation(tilt_degrees: float, days: float) -> np.ndarray:
     """Wind (2, lat, lon) of a rigid rotation about an axis tilted towards longitude 0, one turn in `days`."""
     tilt = np.radians(tilt_degrees)
-    velocity = np.cross([np.sin(tilt), 0, np.cos(tilt)], unit_vectors()) * 2 * np.pi / (days * 24 * HOUR) * EARTH_RADIUS_M
+    velocity = (
+        np.cross([np.sin(tilt), 0, np.cos(tilt)], unit_vectors()) * 2 * np.pi / (days * 24 * HOUR) * EARTH_RADIUS_M
+    )
     phi, lam = np.radians(LATITUDE)[:, None], np.radians(LONGITUDE) + 0 * np.radians(LATITUDE)[:, None]
     east = np.stack([-np.sin(lam), np.cos(lam), 0 * lam], -1)
     north = np.stack([-np.sin(phi) * np.cos(lam), -np.sin(phi) * np.sin(lam), np.cos(phi) + 0 * lam], -1)
@@ -37,7 +39,7 @@ def hill(centre: list[float], radius_degrees: float = 20.0) -> np.ndarray:
 
 @pytest.mark.parametrize("tilt", [0.0, 45.0, 90.0])
 def test_a_full_turn_brings_a_hill_back(tilt: float) -> None:
-    """Rigid rotation, over the poles as well, leaves a hill after one turn where and as it was, to a tenth of its height."""
+    """A turn of rigid rotation, over the poles as well, leaves a hill as it was, to a tenth of its height."""
     start = hill([0.0, 1.0, 0.0])
     came_from = departure(rotation(tilt, days=12), 6 * HOUR)
     tracer = start

@@ -1,4 +1,6 @@
-"""Laws of the cyclones and look-alikes: their shapes, life cycles, how they are followed and what heat makes of them."""
+"""Laws of the cyclones and look-alikes: shapes, life cycles, how they are followed and what heat makes of them."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,8 +33,8 @@ SPHERE = Sphere(63)
 
 def cyclone(**changes: float) -> Cyclone:
     """A cyclone of middling size at 15 N, 180 E."""
-    plan = {"latitude": 15.0, "longitude": 180.0, "peak_wind": 40.0, "life_hours": 200.0, "peak_share": 0.5}
-    return Cyclone(**{**plan, **changes})
+    storm = Cyclone(latitude=15.0, longitude=180.0, peak_wind=40.0, life_hours=200.0, peak_share=0.5)
+    return replace(storm, **changes)  # type: ignore[arg-type]
 
 
 def gaussian(latitude: float, longitude: float, radius_km: float) -> NDArray[np.float64]:
@@ -182,7 +184,7 @@ def test_the_next_place_continues_the_last_six_hours() -> None:
 
 
 def driven(heating: float, vorticity: float, radius_km: float, hours: int) -> tuple[Sphere, GridFlow]:
-    """The flow made of air at rest by a sink of mass (m2 s-3) at 18 N, 180 E, and by half a day of spinning up (s-1)."""
+    """The flow made of air at rest by a sink of mass (m2 s-3) at 18 N, 180 E, and half a day of spinning up (s-1)."""
     sphere = Sphere(42)
     fluid = Fluid(sphere, 1200.0)
     patch = patch_around(sphere.latitude, sphere.columns, 18.0, 180.0, 1200.0)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from toolkit.data.world.season import Season
+from toolkit.data.world.season import HOURS_BETWEEN_FRAMES, Season, season_times
 from toolkit.data.world.vortices import Cyclone
 
 KT_PER_M_S = 1.943844
@@ -14,21 +14,20 @@ GUST_FACTOR = 1.3
 ENVIRONMENT_HPA, AIR_DENSITY = 1012.0, 1.15
 FIRST_WIND_KT = 20
 EXTRATROPICAL_LATITUDE = 35.0
-HOURS_BETWEEN_FIXES = 6
 BASINS = {  # code by longitude east of its western edge; the codes are those of ATCF
     "north": ((30, "IO"), (100, "WP"), (180, "CP"), (220, "EP"), (262, "AL")),
     "south": ((0, "SH"),),
 }
 
 
-def best_track_of(seasons: Sequence[Season], season_start: str) -> pd.DataFrame:
+def best_track_of(seasons: Sequence[Season]) -> pd.DataFrame:
     """Return the fixes of every cyclone, 6-hourly, in the columns of `toolkit.data.best_track`.
 
     A storm enters when its wind first reaches 20 kt. Its wind is rounded to 5 kt, its place to 0.1 degree.
     """
     tables = []
     for season in seasons:
-        start = np.datetime64(f"{season.year}-{season_start}T00", "s")
+        start = season_times(season.year, 1)[0].astype("datetime64[s]")
         numbers: dict[str, int] = {}
         for cyclone in sorted(season.cyclones, key=lambda cyclone: cyclone.track[0][0] if cyclone.track else 0):
             fixes = _fixes(cyclone, start)
@@ -42,7 +41,7 @@ def best_track_of(seasons: Sequence[Season], season_start: str) -> pd.DataFrame:
 
 
 def _fixes(cyclone: Cyclone, start: np.datetime64) -> pd.DataFrame:
-    track = np.array([entry for entry in cyclone.track if entry[0] >= 0 and entry[0] % HOURS_BETWEEN_FIXES == 0])
+    track = np.array([entry for entry in cyclone.track if entry[0] >= 0 and entry[0] % HOURS_BETWEEN_FRAMES == 0])
     if len(track) == 0:
         return pd.DataFrame()
     hour, latitude, longitude, wind, depth, heating = track.T

@@ -175,7 +175,7 @@ def _cyclone_rows(season: Season, start: np.datetime64) -> list[tuple]:
     """Describe each day of each storm by its fixes of 34 kt and more: a box 500 km to all sides of them."""
     if not season.cyclones:
         return []
-    fixes = best_track_of([season], str(start)[5:10])
+    fixes = best_track_of([season])
     fixes = fixes[(fixes.wind_kt >= STORM_WIND_KT) & fixes.status.isin(["TS", "HU"])]
     rows: list[tuple] = []
     for (storm, _), today in fixes.groupby(["storm", fixes.time.dt.floor("D")]):

@@ -28,6 +28,7 @@ from toolkit.data.world.vortices import (
 )
 
 HOURS_BETWEEN_FRAMES = 6
+SEASON_START = "08-01"
 SPIN_UP_DAYS, SPIN_UP_TRUNCATION, SPIN_UP_STEP = 18, 42, 1800.0
 HOURS_UNSEEN = 48
 """Hours at full resolution before the first frame, so that cyclones of every age are there."""
@@ -95,6 +96,12 @@ def run_seasons(plan: Plan, seed: int, years: Sequence[int], progress: Callable[
         Season(year, states[index], tuple(member.past + member.alive))
         for index, (year, member) in enumerate(zip(years, members, strict=True))
     ]
+
+
+def season_times(year: int, frames: int) -> np.ndarray:
+    """Return the times of a season's frames, datetime64[ns]."""
+    hours = np.arange(frames) * HOURS_BETWEEN_FRAMES
+    return np.datetime64(f"{year}-{SEASON_START}T00", "ns") + hours.astype("timedelta64[h]")
 
 
 def _spun_up(plan: Plan, generators: list[np.random.Generator]) -> Tensor:

@@ -1,0 +1,128 @@
+"""The sentences of the page."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from toolkit.report import words
+from toolkit.report.read import Difference, Part, Results, Split, read_run
+
+
+def plain(sentences: list[str]) -> str:
+    """Join sentences with ordinary spaces."""
+    return " ".join(sentences).replace("\u00a0", " ")
+
+
+def with_difference(results: Results, value: float, low: float, high: float) -> Results:
+    """Return the results with another difference of the primary metric."""
+    assert results.comparison is not None
+    difference = Difference(value, low, high, excludes_zero=low > 0 or high < 0)
+    differences = {**results.comparison.differences, results.primary: difference}
+    return replace(results, comparison=replace(results.comparison, differences=differences))
+
+
+def without_score(results: Results) -> Results:
+    """Return the results with an undefined primary score."""
+    undefined = replace(results.metrics[results.primary], value=math.nan, low=math.nan, high=math.nan)
+    return replace(results, metrics={**results.metrics, results.primary: undefined})
+
+
+def test_the_title_says_the_score_and_the_labels(results: Results) -> None:
+    """The heading is the primary score and what it took."""
+    assert plain([words.title(results)]) == "Mean centre error of 183 km from 64 labelled storms"
+
+
+def test_the_headline_says_what_how_well_and_against_what(results: Results) -> None:
+    """Backbone, method, labels, score, interval, comparison and the best baseline are all told."""
+    said = plain(words.headline(results))
+    assert "The backbone vortex-small, pretrained without labels, was adapted to 64 labelled storms with low" in said
+    assert "its mean centre error is 183 km [159, 210]; lower is better." in said
+    assert "trained from random weights on the same labels reaches 274 km [243, 308]." in said
+    assert "91 km better [67, 115], more than the choice of test storms explains." in said
+    assert "The best baseline, vorticity maximum, reaches 403 km, outside the network's interval." in said
+
+
+def test_a_difference_that_could_be_chance_is_called_so(results: Results) -> None:
+    """An interval on both sides of zero is not a result."""
+    said = plain(words.headline(with_difference(results, -12.0, -40.0, 16.0)))
+    assert "12 km better [−16, 40], which could be chance." in said
+
+
+def test_a_worse_network_is_called_worse(results: Results) -> None:
+    """A positive difference of an error is a loss, and its interval is turned with it."""
+    said = plain(words.headline(with_difference(results, 20.0, 5.0, 35.0)))
+    assert "20 km worse [5, 35], more than" in said
+
+
+def test_no_comparison_is_said_to_be_missing(results: Results) -> None:
+    """Silence could be taken for a success."""
+    assert "from scratch was not tried" in plain(words.headline(replace(results, comparison=None)))
+
+
+def test_training_from_scratch_is_not_called_adapted(results: Results) -> None:
+    """Of a run from scratch nothing was pretrained, and nothing is missing."""
+    said = plain(words.headline(replace(results, method="scratch", comparison=None)))
+    assert said.startswith("The backbone vortex-small was trained from random weights on 64 labelled storms.")
+    assert "not tried" not in said
+
+
+def test_an_undefined_score_is_called_undefined(results: Results) -> None:
+    """NaN is never printed."""
+    said = plain([words.title(without_score(results)), *words.headline(without_score(results))])
+    assert "Mean centre error of undefined" in said
+    assert "nan" not in said.lower().split()
+
+
+def test_the_best_baseline_follows_the_direction_of_the_metric(results: Results) -> None:
+    """Lowest error, highest score, and none where no baseline has it."""
+    assert words.best_baseline(results, "intensity_error") == ("vorticity maximum", 31.2)
+    assert words.best_baseline(results, "csi") == ("vorticity maximum", 0.37)
+    assert words.best_baseline(replace(results, baselines={"silence": {}}), "csi") is None
+
+
+def test_the_tiles_hold_the_numbers_to_take_away(results: Results) -> None:
+    """Score, both comparisons and the labels, each with what to know about it."""
+    tiles = [(tile.value.replace("\u00a0", " "), tile.note.replace("\u00a0", " ")) for tile in words.tiles(results)]
+    assert tiles == [
+        ("183 km", "95 % interval [159, 210]"),
+        ("91 km better", "more than chance"),
+        ("220 km better", "vorticity maximum"),
+        ("64 storms", "1.86 % of the weights trained"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("test", "apart", "said"),
+    [
+        (Part((2004,), ("C",), 1), True, "share storms or years"),
+        (Part((2001,), ("C",), 1), True, "They share the years 2001."),
+        (Part((2004,), ("A", "C"), 1), False, "1 storms are in more than one part, such as A"),
+    ],
+)
+def test_a_leak_is_found_in_the_split_itself(test: Part, apart: bool, said: str) -> None:
+    """The statement about leakage is checked, not repeated."""
+    split = Split(0, {"train": Part((2001,), ("A", "B"), 1), "test": test}, "")
+    found, sentence = words.leakage(split, "storms")
+    assert found is apart
+    assert said in sentence
+
+
+def test_the_limits_name_the_simulation_only_where_there_is_one(finished_run: Path) -> None:
+    """A real world is not called simulated; notes of the run are kept."""
+    run = read_run(finished_run)
+    assert "simulated" in words.limits(run)[0]
+    real = words.limits(replace(run, world=replace(run.world, simulated=False)))
+    assert not any("simulated" in limit for limit in real)
+    assert real[-1].startswith("12 of 2,422 labelled rows")
+    assert any("one seed (7)" in limit for limit in real)
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [("csi", "CSI"), ("hit_rate", "Hit rate"), ("position_error_24h", "Position error 24\u00a0h"), ("rmse", "RMSE")],
+)
+def test_metric_names_are_written_as_words(name: str, title: str) -> None:
+    """Underscores become spaces, abbreviations capitals, hours a unit."""
+    assert words.metric_title(name) == title

@@ -1,0 +1,116 @@
+"""`toolkit data`: make a world, fetch files, prepare a store, check what is there."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli import options
+from toolkit.cli.tables import aligned
+from toolkit.cli.terminal import print_json, told
+
+app = typer.Typer(help="Worlds, field files and best tracks.", no_args_is_help=True, rich_markup_mode=None)
+Variables = Annotated[list[str] | None, typer.Option("--variable", help="Variable; may be repeated.")]
+
+
+@app.command()
+def world(
+    folder: Annotated[Path, typer.Argument(help="Folder to write; it must not hold anything.")],
+    size: Annotated[str, typer.Option(help="small or large.")] = "small",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    json: options.Json = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Simulate an atmosphere with cyclones and write it in the formats of real data."""
+    from toolkit.data.world.write import size_named, write_world
+
+    with told(quiet, verbose) as listener:
+        listener.stage(f"simulating the {size} world")
+        written = write_world(folder, size_named(size), seed, listener.share)
+    if json:
+        print_json({"world": str(written), "size": size, "seed": seed})
+    else:
+        typer.echo(f"World: {written}")
+
+
+@app.command()
+def fetch(
+    source: Annotated[str, typer.Argument(help="Name of a known source, or the address of a file or a Zarr.")],
+    out: Annotated[Path, typer.Option(help="Folder for a file, path of the Zarr for fields.")] = Path(),
+    sha256: Annotated[str | None, typer.Option(help="Refuse a file with another hash.")] = None,
+    variable: Variables = None,
+    start: Annotated[str | None, typer.Option(help="First date of the fields, such as 2020-08-01.")] = None,
+    end: Annotated[str | None, typer.Option(help="Last date of the fields.")] = None,
+    level: Annotated[float | None, typer.Option(help="Pressure level of the fields, hPa.")] = None,
+    offline: options.Offline = False,
+    json: options.Json = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Download a file (hurdat2-atlantic, hurdat2-pacific), or with --variable a part of a Zarr of fields (era5)."""
+    from toolkit.data import fetch as fetching
+
+    with told(quiet, verbose) as listener:
+        listener.stage(f"fetching {source}")
+
+        def progress(done: int, total: int | None) -> None:
+            listener.share(done / total if total else 0.0)
+
+        if variable:
+            address = fetching.ARCO_ERA5 if source == "era5" else source
+            chosen = fetching.Selection(tuple(variable), start or "", end or start or "", level_hpa=level)
+            path = fetching.fetch_fields(address, out, chosen, offline, progress)
+        else:
+            url = source if "://" in source else fetching.known_file(source)
+            path = fetching.fetch(url, out, sha256, offline, progress)
+    if json:
+        print_json({"path": str(path)})
+    else:
+        typer.echo(f"Fetched: {path}")
+
+
+@app.command()
+def prepare(
+    world: Annotated[Path, typer.Argument(help="World folder.")],
+    variable: Variables = None,
+    json: options.Json = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Make the training store of a world in the cache; other commands do so by themselves where it is missing."""
+    from toolkit.data.prepare import prepared
+
+    with told(quiet, verbose) as listener:
+        listener.stage(f"preparing fields of {world}")
+        store = prepared(world, tuple(variable or ("vorticity", "divergence")))
+    channels = [[c.name, f"{c.mean:.3g}", f"{c.standard_deviation:.3g}", c.units] for c in store.channels]
+    if json:
+        print_json(
+            {"store": str(store.path), "shape": store.values.shape, "sha256": store.sha256, "channels": channels}
+        )
+        return
+    typer.echo(f"Store: {store.path}\n{len(store.time)} times, {len(store.latitude)} x {len(store.longitude)} pixels")
+    typer.echo(aligned([["variable", "mean", "deviation", "units"], *channels]))
+
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="HURDAT2 file, field file, world folder or training store.")],
+    json: options.Json = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Look for what is wrong in a file or folder. Exits with 1 where training must not go on with it."""
+    from toolkit.data.check_path import check_path
+
+    with told(quiet, verbose) as listener:
+        listener.stage(f"checking {path}")
+        checked = check_path(path)
+    if json:
+        print_json(checked.content)
+    else:
+        for line in checked.lines:
+            typer.echo(line)
+    if checked.stops:
+        raise typer.Exit(1)

@@ -1,0 +1,29 @@
+"""The options that commands share, each defined once. None means: not given on the command line."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Config = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file of settings.")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings, such as seed=1.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder to write into.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything drawn at random.")]
+Device = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda.")]
+Precision = Annotated[str | None, typer.Option("--precision", help="no, bf16 or fp16.")]
+BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Windows per step.")]
+Rate = Annotated[float | None, typer.Option("--lr", help="Peak learning rate.")]
+Threads = Annotated[int | None, typer.Option("--threads", help="Processor threads; 0 leaves torch's own choice.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove the run in the folder and begin again.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show the warnings of libraries.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print results as JSON.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Fetch nothing; take what is there.")]
+World = Annotated[Path | None, typer.Option("--world", help="World folder: fields and labels.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `toolkit finetune` wrote.")]
+
+
+def flags(context: typer.Context, settings: type[Any]) -> dict[str, Any]:
+    """Return the command line's values for the fields of a settings class, None where one was not given."""
+    return {name: value for name, value in context.params.items() if name in settings.model_fields}

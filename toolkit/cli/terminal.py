@@ -1,0 +1,121 @@
+"""Talking to the terminal: results on stdout; progress and errors on stderr; exit codes."""
+
+import json
+import shlex
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+
+from toolkit.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from toolkit.told import Told
+
+RESUME = "toolkit.resume"
+INTERRUPTED = 130
+PLAIN_SHARE = 0.1
+"""Without a terminal a line is printed whenever this share of a stage is done; ten times as often with --verbose."""
+
+
+class Guarded(TyperGroup):
+    """The root command: a `UserError` becomes one message and exit code 1, Ctrl-C a line on how to go on and 130."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            typer.echo(f"Error: {error}", err=True)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            typer.echo(f"\nStopped. {ctx.meta.get(RESUME, 'Run the same command again.')}", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def can_resume(context: typer.Context) -> list[str]:
+    """Note how this command is to be resumed should it be stopped; return its command line."""
+    command = ["toolkit", *sys.argv[1:]]
+    again = [word for word in command if word not in ("--overwrite", "--resume")]
+    context.meta[RESUME] = f"Go on with: {shlex.join([*again, '--resume'])}"
+    return command
+
+
+def print_json(content: Any) -> None:
+    """Print a result as JSON on stdout."""
+    typer.echo(json.dumps(content, indent=2, default=str))
+
+
+@contextmanager
+def told(quiet: bool, verbose: bool) -> Iterator["Told"]:
+    """Yield whom a long job tells: one bar on a terminal, lines otherwise, nothing when quiet."""
+    from toolkit.told import Told
+
+    if not verbose:
+        warnings.simplefilter("ignore")
+    if quiet:
+        yield Told()
+    elif sys.stderr.isatty():
+        with _bar() as bar:
+            yield _on_bar(bar)
+    else:
+        yield _in_lines(PLAIN_SHARE / 10 if verbose else PLAIN_SHARE)
+
+
+def _bar() -> "Progress":
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    shown = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
+    return Progress(*shown, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+
+
+def _on_bar(bar: "Progress") -> "Told":
+    from toolkit.told import Told
+
+    task = bar.add_task("starting", total=None, note="")
+
+    def stage(text: str) -> None:
+        bar.reset(task, description=text, total=None, note="")
+
+    def step(numbers: dict[str, float], steps: int) -> None:
+        bar.update(task, total=steps, completed=numbers["step"] + 1, note=f"loss {numbers['loss']:.3f}")
+
+    def share(part: float) -> None:
+        bar.update(task, total=1.0, completed=part)
+
+    return Told(stage, step, share)
+
+
+def _in_lines(every: float) -> "Told":
+    from toolkit.told import Told
+
+    state = {"next": every, "began": time.monotonic()}
+
+    def say(text: str) -> None:
+        typer.echo(f"[{time.monotonic() - state['began']:6.1f} s] {text}", err=True)
+
+    def stage(text: str) -> None:
+        state["next"] = every
+        say(text)
+
+    def at(part: float, text: Callable[[], str]) -> None:
+        if part >= state["next"] - 1e-9:
+            state["next"] = (part // every + 1) * every
+            say(text())
+
+    def step(numbers: dict[str, float], steps: int) -> None:
+        done = int(numbers["step"]) + 1
+        at(done / steps, lambda: f"  step {done}/{steps}, loss {numbers['loss']:.4f}")
+
+    def share(part: float) -> None:
+        at(part, lambda: f"  {100 * part:.0f} %")
+
+    return Told(stage, step, share)

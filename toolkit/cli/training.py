@@ -1,0 +1,145 @@
+"""`toolkit pretrain` and `toolkit finetune`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolkit.cli import options
+from toolkit.cli.tables import aligned, score_table
+from toolkit.cli.terminal import can_resume, print_json, told
+
+if TYPE_CHECKING:
+    from toolkit.config import FinetuneSettings
+    from toolkit.task import Task
+
+TaskName = Annotated[
+    str, typer.Argument(help="Name of a task (see `toolkit tasks list`), or the path of its .py file.")
+]
+Method = Annotated[str | None, typer.Option(help="probe, lora, full or scratch.")]
+Labels = Annotated[int | None, typer.Option(help="How many labelled groups (storms) to train on; all by default.")]
+Backbone = Annotated[str | None, typer.Option(help="Name of a backbone (see `toolkit backbones`), or its folder.")]
+Compare = Annotated[bool | None, typer.Option("--compare/--no-compare", help="Train from scratch too.")]
+Baselines = Annotated[bool | None, typer.Option("--baselines/--no-baselines", help="Fit the task's baselines too.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take; write nothing but the cache.")]
+Pretexts = Annotated[list[str] | None, typer.Option(metavar="NAME[=WEIGHT]", help="Objective; may be repeated.")]
+Worlds = Annotated[list[Path] | None, typer.Option(help="World folder; may be repeated.")]
+
+
+def finetune(
+    context: typer.Context,
+    task: TaskName,
+    overrides: options.Overrides = None,
+    config: options.Config = None,
+    world: options.World = None,
+    out: options.Out = None,
+    method: Method = None,
+    labels: Labels = None,
+    backbone: Backbone = None,
+    seed: options.Seed = None,
+    epochs: Annotated[float | None, typer.Option(help="Times to go through the training windows.")] = None,
+    batch_size: options.BatchSize = None,
+    lr: options.Rate = None,
+    lora_rank: Annotated[int | None, typer.Option(help="Rank of the LoRA updates.")] = None,
+    lora_alpha: Annotated[int | None, typer.Option(help="Scale of the LoRA updates.")] = None,
+    compare: Compare = None,
+    baselines: Baselines = None,
+    limit_batches: Annotated[int | None, typer.Option(help="Stop after this many steps, for a trial.")] = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    threads: options.Threads = None,
+    resume: options.Resume = False,
+    overwrite: options.Overwrite = False,
+    dry_run: DryRun = False,
+    json: options.Json = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Adapt a backbone to a task's labels and report how well that works."""
+    from toolkit.config import FinetuneSettings, configured
+    from toolkit.plugins import task_named
+
+    found = task_named(task)
+    given = options.flags(context, FinetuneSettings)
+    settings = configured(FinetuneSettings, config, overrides or (), given, found.defaults)
+    if dry_run:
+        _dry_run(found, settings, json, quiet, verbose)
+        return
+    from toolkit.finetune_run import default_folder, run_finetune
+    from toolkit.report.page import write_report
+    from toolkit.runfolder import RunFolder
+
+    folder = out or default_folder(settings, found)
+    with told(quiet, verbose) as listener:
+        results = run_finetune(found, settings, RunFolder(folder, resume, overwrite, can_resume(context)), listener)
+        listener.stage("writing the report")
+        report = write_report(folder, figures=getattr(found, "figures", ()))
+    if json:
+        print_json(results | {"folder": str(folder), "report": str(report)})
+    else:
+        typer.echo(f"{score_table(results)}\n\nReport: {report}")
+
+
+def pretrain(
+    context: typer.Context,
+    overrides: options.Overrides = None,
+    config: options.Config = None,
+    world: Worlds = None,
+    pretext: Pretexts = None,
+    max_steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the backbone.")] = None,
+    out: options.Out = None,
+    seed: options.Seed = None,
+    batch_size: options.BatchSize = None,
+    lr: options.Rate = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    threads: options.Threads = None,
+    resume: options.Resume = False,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train a backbone without labels on one or more worlds."""
+    from toolkit.config import PretrainSettings, configured
+
+    given = options.flags(context, PretrainSettings) | {"worlds": world or None, "pretext": _weights(pretext)}
+    settings = configured(PretrainSettings, config, overrides or (), given)
+    from toolkit.pretrain_run import run_pretrain
+    from toolkit.runfolder import RunFolder
+
+    folder = RunFolder(out or Path("runs") / f"pretrain-{settings.name}", resume, overwrite, can_resume(context))
+    with told(quiet, verbose) as listener:
+        backbone = run_pretrain(settings, folder, listener)
+    if json:
+        print_json({"folder": str(folder.path), "backbone": str(backbone)})
+    else:
+        typer.echo(f"Backbone: {backbone}\nUse it with: toolkit finetune TASK --backbone {backbone}")
+
+
+def _weights(pretexts: list[str] | None) -> dict[str, str] | None:
+    """Return {name: weight} of NAME or NAME=WEIGHT; the settings check the weights."""
+    pairs = (pretext.partition("=") for pretext in pretexts or ())
+    return {name: weight if equals else "1" for name, equals, weight in pairs} or None
+
+
+def _dry_run(task: "Task", settings: "FinetuneSettings", json: bool, quiet: bool, verbose: bool) -> None:
+    from dataclasses import asdict
+
+    from toolkit.dry_run import estimate
+
+    with told(quiet, verbose) as listener:
+        expected = estimate(task, settings, listener)
+    if json:
+        print_json(asdict(expected))
+        return
+    share = 100 * expected.trainable / expected.parameters
+    rows = [[part, f"{count} windows of {expected.groups[part]} groups"] for part, count in expected.windows.items()]
+    rows += [[f"steps, {method}", str(steps)] for method, steps in expected.steps.items()]
+    rows += [
+        ["parameters", f"{expected.parameters:,}, of which {expected.trainable:,} ({share:.1f} %) are trained"],
+        ["memory", f"about {expected.peak_memory_bytes / 2**20:.0f} MiB on {expected.device}"],
+        ["time", f"about {expected.seconds:.0f} s ({expected.seconds_per_step:.3f} s per step), without baselines"],
+    ]
+    typer.echo(aligned(rows))

@@ -1,0 +1,26 @@
+"""The small simulated world that a command uses when it is given none: made once, kept in the cache."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from toolkit.data.prepare import cache_folder
+from toolkit.data.world.write import size_named, write_world
+
+SIZE, SEED = "small", 0
+
+
+def embedded_world(progress: Callable[[float], None] = lambda _: None) -> Path:
+    """Return the folder of the embedded world, simulated first where this version's world is not in the cache yet."""
+    folder = cache_folder() / "worlds" / f"{SIZE}-{SEED}-{generator_version()}"
+    if not folder.exists():
+        write_world(folder, size_named(SIZE), SEED, progress)
+    return folder
+
+
+def generator_version() -> str:
+    """Return a name that changes with the code that makes a world."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]
