@@ -1,8 +1,16 @@
 """Strict and offline: the settings every test runs under."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
 import pytest
+
+if TYPE_CHECKING:
+    from toolkit.data.store import Store
+    from toolkit.task import Task
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -13,3 +21,159 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip("no real data files beside the checkout (../shared/data)")
     return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def smooth_store(tmp_path_factory: pytest.TempPathFactory) -> "Store":
+    """Ten days, six-hourly, of smooth random vorticity, divergence and winds on a global 2.8-degree grid."""
+    import xarray as xr
+
+    from toolkit.data.store import write_store
+
+    rng = np.random.default_rng(0)
+    time = np.datetime64("2020-08-01", "ns") + np.arange(40) * np.timedelta64(6, "h")
+    latitude, longitude = np.linspace(90, -90, 65), np.arange(128) * 2.8125
+    along, up, day = np.meshgrid(np.radians(longitude), np.radians(latitude), np.arange(40) / 4, indexing="ij")
+    fields = {}
+    for name, units, size in (
+        ("vorticity", "s-1", 2e-5),
+        ("divergence", "s-1", 5e-6),
+        ("eastward_wind", "m s-1", 8.0),
+        ("northward_wind", "m s-1", 5.0),
+    ):
+        waves = [
+            rng.normal() * np.cos(m * (along - rng.uniform(0, 0.5) * day) + rng.uniform(0, 7)) * np.cos(m * up) ** 2
+            for m in rng.integers(1, 9, 6)
+        ]
+        fields[name] = (
+            ("time", "latitude", "longitude"),
+            size * np.sum(waves, 0).T.astype(np.float32),
+            {"units": units},
+        )
+    coordinates = {"time": time, "latitude": latitude, "longitude": longitude}
+    folder = tmp_path_factory.mktemp("smooth")
+    return write_store(xr.Dataset(fields, coords=coordinates), folder / "store", tuple(fields), None)
+
+
+@pytest.fixture(scope="session")
+def storm_labels() -> pd.DataFrame:
+    """Twelve storms on the times of `smooth_store`, half of them south of the equator, some across the date line."""
+    rng = np.random.default_rng(1)
+    tracks = []
+    for storm in range(12):
+        step = np.arange(rng.integers(10, 20))
+        side = 1 if storm % 2 else -1
+        latitude = side * (10 + 0.4 * step) + rng.normal(0, 0.1, len(step))
+        longitude = (30 * storm - 0.9 * step + 3) % 360
+        time = np.datetime64("2020-08-01", "ns") + (rng.integers(0, 20) + step) * np.timedelta64(6, "h")
+        table = pd.DataFrame(
+            {"time": time, "latitude": latitude, "longitude": longitude, "group": f"AL{storm:02d}2020"}
+        )
+        table["wind_kt"] = 30.0 + 5 * step
+        table["latitude_24h"], table["longitude_24h"] = table["latitude"].shift(-4), table["longitude"].shift(-4)
+        tracks.append(table)
+    return pd.concat(tracks).sort_values(["time", "group"], ignore_index=True)
+
+
+@pytest.fixture(scope="session")
+def small_task() -> "Task":
+    """The hurricane task on windows of 16 by 16 pixels."""
+    from tasks.hurricane.task import TASK
+    from toolkit.task import Placement
+
+    inputs = replace(TASK.inputs, window=(16, 16))
+    return replace(TASK, inputs=inputs, placement=Placement(margin=3, background=0.35))
+
+
+@pytest.fixture(scope="session")
+def random_backbone(tmp_path_factory: pytest.TempPathFactory, smooth_store: "Store") -> Path:
+    """The folder of a small backbone with random weights and a Lagrangian readout, made for `smooth_store`."""
+    import torch
+
+    from toolkit.backbones.card import Card
+    from toolkit.backbones.features import FeatureSpec
+    from toolkit.backbones.vit import build
+    from toolkit.backbones.weights import save_backbone
+    from toolkit.pretexts import lagrangian
+    from toolkit.pretrain import normalisation_for
+
+    normalisation = normalisation_for(("vorticity", "divergence"), smooth_store)
+    spec = FeatureSpec(normalisation.names, normalisation.units, (-6, 0), smooth_store.latitude_spacing, 4, 16)
+    card = Card(
+        name="random",
+        summary="Random weights",
+        spec=spec,
+        architecture={"depth": 2, "heads": 2},
+        normalisation=normalisation,
+        pretexts={"lagrangian": 1.0},
+        readouts=("displacement_24h",),
+        parameters=0,
+        weights_sha256="",
+    )
+    folder = tmp_path_factory.mktemp("random-backbone")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        save_backbone(folder, card, build(spec, card.architecture, 3), {"lagrangian": lagrangian.PRETEXT.module(spec)})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A world folder in the real formats, cheap to make: four years of five days with vortices that drift westward."""
+    import xarray as xr
+
+    from toolkit.data.best_track import write_best_track
+
+    latitude, longitude = np.linspace(90, -90, 65), np.arange(128) * 2.8125
+    rng = np.random.default_rng(2)
+    tables, times, frames = [], [], []
+    for year in range(2001, 2005):
+        time = np.datetime64(f"{year}-08-01", "s") + np.arange(20) * np.timedelta64(6, "h")
+        storms = [_drifting(k, year, time, rng) for k in range(6)]
+        tables += storms
+        times.append(time)
+        frames.append(_winds_around(storms, latitude, longitude, len(time), rng))
+    winds = np.concatenate(frames)[:, :, None].astype(np.float32)
+    coordinates = {"time": np.concatenate(times).astype("M8[ns]"), "level": ("level", [850], {"units": "hPa"})}
+    coordinates |= {"latitude": latitude, "longitude": longitude}
+    dimensions = ("time", "level", "latitude", "longitude")
+    named = dict(zip(("u_component_of_wind", "v_component_of_wind"), np.moveaxis(winds, 1, 0), strict=True))
+    fields = xr.Dataset({name: (dimensions, w, {"units": "m s**-1"}) for name, w in named.items()}, coordinates)
+    folder = tmp_path_factory.mktemp("world") / "tiny"
+    fields.assign_attrs(source="simulated", size="tiny", seed=2).to_zarr(folder / "fields.zarr", consolidated=False)
+    write_best_track(folder / "hurdat2.txt", pd.concat(tables, ignore_index=True))
+    return folder
+
+
+def _drifting(number: int, year: int, time: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
+    """One storm's fixes in the columns of a best track."""
+    step = np.arange(len(time))
+    wind = 5 * np.rint(rng.uniform(30, 110) * np.sin(np.pi * (step + 3) / 26) / 5)
+    return pd.DataFrame(
+        {
+            "storm": f"AL{number + 1:02d}{year}",
+            "name": "UNNAMED",
+            "time": time,
+            "record": "",
+            "status": np.select([wind >= 64, wind >= 34], ["HU", "TS"], "TD"),
+            "latitude": (12 + 2 * (number % 3) + 0.6 * step).round(1),
+            "longitude": ((55.0 * number - 0.9 * step + 180) % 360 - 180).round(1),
+            "wind_kt": np.maximum(wind, 20),
+            "pressure_hpa": 1010 - np.rint(wind / 2),
+        }
+    )
+
+
+def _winds_around(
+    storms: list[pd.DataFrame], latitude: np.ndarray, longitude: np.ndarray, times: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Eastward and northward wind (time, 2, lat, lon) of vortices in a zonal flow, with noise, m s-1."""
+    winds = rng.normal(0, 0.3, (times, 2, len(latitude), len(longitude)))
+    winds[:, 0] += 10 * np.sin(2 * np.radians(latitude))[:, None] ** 2
+    for storm in storms:
+        for k, fix in enumerate(storm.itertuples()):
+            north = latitude[:, None] - fix.latitude
+            east = ((longitude - fix.longitude + 180) % 360 - 180) * np.cos(np.radians(fix.latitude))
+            swirl = 0.15 * fix.wind_kt * np.exp(0.5 - (north**2 + east**2) / 18)
+            winds[k] += swirl * np.stack([-north / 3 + 0 * east, east / 3 + 0 * north])
+    return winds

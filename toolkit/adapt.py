@@ -1,4 +1,4 @@
-"""Four ways to adapt a backbone: train the head alone, LoRA beside it, everything, or everything from random weights."""
+"""Four ways to adapt a backbone: train the head alone, LoRA beside it, everything, everything from random weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from toolkit.backbones.vit import ViT
 from toolkit.errors import unknown
+from toolkit.heads import Features
 
 Method = Literal["probe", "lora", "full", "scratch"]
 LORA_TARGETS = ("qkv", "proj", "fc1", "fc2")
@@ -34,7 +35,7 @@ class Adapted(nn.Module):
     def forward(self, x: Tensor, readouts: Mapping[str, Tensor]) -> Tensor:
         """Return the head's output."""
         grid = (x.shape[-2] // self.patch, x.shape[-1] // self.patch)
-        return self.head(self.backbone(x), readouts, grid)
+        return self.head(Features(self.backbone(x), grid, x, readouts))
 
 
 def adapted(method: str, backbone: ViT, head: nn.Module, lora: Lora, seed: int) -> Adapted:

@@ -1,4 +1,4 @@
-"""`toolkit doctor`: is everything there that the toolkit needs, and is it whole?"""
+"""`toolkit doctor`: tells whether all that the toolkit needs is there, and whole."""
 
 import os
 import shutil

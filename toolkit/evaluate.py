@@ -47,9 +47,7 @@ def outputs(model: Adapted, readouts: Readouts, examples: Examples, normalisatio
     return np.concatenate(parts)
 
 
-def scored(
-    task: Task, predict: Callable[[Examples], pd.DataFrame], validation: Examples, test: Examples
-) -> Prediction:
+def scored(task: Task, predict: Callable[[Examples], pd.DataFrame], validation: Examples, test: Examples) -> Prediction:
     """Choose the threshold on validation, then score what the test windows have above it."""
     threshold = task.choose(predict(validation), validation.truth, validation.table)
     table = task.keep(predict(test), threshold)

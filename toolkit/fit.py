@@ -13,14 +13,14 @@ from toolkit.backbones.card import Card
 from toolkit.backbones.vit import build
 from toolkit.backbones.weights import Backbone
 from toolkit.data.normalise import Normalisation
-from toolkit.evaluate import Readouts, inputs, outputs
+from toolkit.errors import UserError
+from toolkit.evaluate import CHUNK, Readouts, inputs, outputs
 from toolkit.examples import Examples
 from toolkit.pretexts.known import readout_names, readouts
 from toolkit.task import Task
 from toolkit.train import Run, Schedule, train
 
-Batch = tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]
-CACHE_CHUNK = 256
+Inputs = tuple[Tensor, dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,17 @@ class Parts:
 
 
 def assemble(task: Task, card: Card, backbone: Backbone | None, method: str, lora: Lora, seed: int) -> Parts:
-    """Build the model of a method. `backbone` None means random weights in the card's shape and no readout: "scratch"."""
+    """Build the model of a method. `backbone` None means random weights in the card's shape and no readout: "scratch".
+
+    `UserError` for an unknown method, and where the task does not look at the frames that the backbone is made for.
+    """
+    if task.inputs.frames != card.spec.frames:
+        looks, knows = (
+            ", ".join(f"{hours:+d}" for hours in frames) for frames in (task.inputs.frames, card.spec.frames)
+        )
+        raise UserError(
+            f"The task {task.name} looks at the frames {looks} h, the backbone {card.name} was trained on {knows} h."
+        )
     usable = usable_readouts(task, card) if backbone else ()
     module = build(card.spec, card.architecture, seed)
     if backbone:
@@ -55,48 +65,60 @@ def fit(
     task: Task, parts: Parts, data: Examples, validation: Examples, schedule: Schedule, run: Run
 ) -> Callable[[Examples], pd.DataFrame]:
     """Train and return the function that predicts."""
-    known = _cached_readouts(parts, data)
+    feed = _feed(parts, data, run.device)
 
-    def batch(step: int) -> Batch:
-        index = batch_index(len(data), schedule.batch_size, schedule.seed, step)
+    def batch(number: int) -> tuple[Inputs, dict[str, Tensor]]:
+        index = batch_index(len(data), schedule.batch_size, schedule.seed, number)
         targets = task.encode(data.subset(index))
-        x = inputs(data, parts.normalisation, index).to(run.device)
-        read = {name: torch.from_numpy(field[index]).float().to(run.device) for name, field in known.items()}
-        return x, read, {name: torch.from_numpy(target).to(run.device) for name, target in targets.items()}
+        return feed(index), {name: torch.from_numpy(target).to(run.device) for name, target in targets.items()}
 
-    def losses(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        x, read, targets = batch
-        return task.loss(model(x, read), targets)
+    def losses(model: nn.Module, batch: tuple[Inputs, dict[str, Tensor]]) -> dict[str, Tensor]:
+        given, targets = batch
+        return task.loss(model(*given), targets)
 
-    def validate(model: nn.Module) -> float:
-        return _validation_loss(task, parts, validation)
-
-    train(parts.model, batch, losses, schedule, run, validate if schedule.validate_every else None)
+    validate = _validation(task, parts, validation, run.device) if schedule.validate_every else None
+    train(parts.model, batch, losses, schedule, run, validate)
     return lambda examples: task.decode(outputs(parts.model, parts.readouts, examples, parts.normalisation), examples)
 
 
 def batch_index(examples: int, batch_size: int, seed: int, step: int) -> np.ndarray:
-    """Return which examples make up a step's batch: a new permutation every epoch, from (seed, epoch) alone."""
+    """Return which examples make up a step's batch: a new permutation every epoch, from (seed, epoch) alone.
+
+    The examples that are left over where the batches of an epoch do not come out even wait for another epoch.
+    """
     size = min(batch_size, examples)
     per_epoch = examples // size
     order = np.random.default_rng([seed, step // per_epoch]).permutation(examples)
     return np.sort(order[step % per_epoch * size :][:size])
 
 
+def _chunks(examples: Examples) -> list[np.ndarray]:
+    return [np.arange(first, min(first + CHUNK, len(examples))) for first in range(0, len(examples), CHUNK)]
+
+
 @torch.no_grad()
-def _cached_readouts(parts: Parts, examples: Examples) -> Mapping[str, np.ndarray]:
-    """Read the untouched backbone's fields once for all examples, float16 (n, c, h, w)."""
+def _feed(parts: Parts, examples: Examples, device: str) -> Callable[[np.ndarray], Inputs]:
+    """Read the untouched backbone's fields once for all examples; return the function that gives a model its inputs."""
     chunks: list[dict[str, np.ndarray]] = []
-    for first in range(0, len(examples), CACHE_CHUNK):
-        index = np.arange(first, min(first + CACHE_CHUNK, len(examples)))
-        fields = parts.readouts(inputs(examples, parts.normalisation, index))
-        chunks.append({name: field.half().numpy() for name, field in fields.items()})
-    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    for index in _chunks(examples):
+        fields = parts.readouts(inputs(examples, parts.normalisation, index).to(device))
+        chunks.append({name: field.half().cpu().numpy() for name, field in fields.items()})
+    known = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+    def feed(index: np.ndarray) -> Inputs:
+        x = inputs(examples, parts.normalisation, index).to(device)
+        return x, {name: torch.from_numpy(field[index]).float().to(device) for name, field in known.items()}
+
+    return feed
 
 
-@torch.no_grad()
-def _validation_loss(task: Task, parts: Parts, examples: Examples) -> float:
-    output = torch.from_numpy(outputs(parts.model, parts.readouts, examples, parts.normalisation))
-    targets = {name: torch.from_numpy(target) for name, target in task.encode(examples).items()}
-    return float(sum(task.loss(output, targets).values()))
+def _validation(task: Task, parts: Parts, examples: Examples, device: str) -> Callable[[nn.Module], float]:
+    """Return the function from a model to its loss on all examples, whose readouts and targets are made once."""
+    feed = _feed(parts, examples, device)
+    targets: Mapping[str, Tensor] = {name: torch.from_numpy(t).to(device) for name, t in task.encode(examples).items()}
 
+    def validate(model: nn.Module) -> float:
+        output = torch.cat([model(*feed(index)).float() for index in _chunks(examples)])
+        return float(sum(task.loss(output, targets).values()))
+
+    return validate

@@ -1,31 +1,55 @@
-"""Heads that tasks share: from tokens to fields at every pixel."""
+"""What a head is given, and the heads that tasks share."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
 from torch import Tensor, nn
 
 from toolkit.backbones.features import FeatureSpec
 from toolkit.pretexts.contract import unpatched
 
 
-class PixelHead(nn.Module):
-    """Tokens (b, n, d) to a field (b, channels, h, w): a few channels per pixel, then two 3 x 3 convolutions.
+@dataclass(frozen=True)
+class Features:
+    """What is known of a batch of windows when a head begins.
 
-    The convolutions let neighbouring tokens agree at their common edge. The last layer begins at zero but for `bias`,
-    so that an untrained head says the same everywhere.
+    tokens (b, n, d) laid out on `grid` (rows, columns); planes (b, p, h, w), the backbone's own input, NaN where
+    missing; readouts {name: (b, c, h, w)} of the untouched backbone.
     """
 
-    def __init__(self, spec: FeatureSpec, channels: int, hidden: int = 24, bias: tuple[float, ...] | None = None) -> None:
-        """Build the layers; `bias` is each channel's initial value."""
+    tokens: Tensor
+    grid: tuple[int, int]
+    planes: Tensor
+    readouts: Mapping[str, Tensor]
+
+
+class PixelHead(nn.Module):
+    """Features to a field (b, channels, h, w): what the tokens say of each pixel beside what is seen around it.
+
+    A token is spread over its pixels by a linear layer; two 3 x 3 convolutions look at the planes and where they are
+    missing; two more mix both, so that neighbouring tokens agree at their common edge and places are exact to a
+    fraction of a pixel. The last layer begins at zero but for `bias`: an untrained head says the same everywhere.
+    """
+
+    def __init__(
+        self, spec: FeatureSpec, channels: int, hidden: int = 24, bias: tuple[float, ...] | None = None
+    ) -> None:
+        """Build the layers; `bias` is each channel's initial value, zero where it is not given."""
         super().__init__()
         self.patch, self.hidden = spec.patch, hidden
         self.expand = nn.Linear(spec.dim, hidden * spec.patch**2)
-        self.mix = nn.Sequential(nn.GELU(), nn.Conv2d(hidden, hidden, 3, padding=1), nn.GELU())
-        self.out = nn.Conv2d(hidden, channels, 3, padding=1)
+        self.near = nn.Sequential(
+            nn.Conv2d(2 * spec.planes, hidden, 3, padding=1), nn.GELU(), nn.Conv2d(hidden, hidden, 3, padding=1)
+        )
+        self.mix = nn.Sequential(nn.GELU(), nn.Conv2d(2 * hidden, 2 * hidden, 3, padding=1), nn.GELU())
+        self.out = nn.Conv2d(2 * hidden, channels, 3, padding=1)
         nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
-        if bias is not None:
-            self.out.bias.data = self.out.bias.new_tensor(bias)
+        self.out.bias = nn.Parameter(torch.tensor(bias or [0.0] * channels))
 
-    def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Return the field (b, channels, h, w) of tokens laid out on `grid` (rows, columns)."""
-        cells = self.expand(tokens).reshape(*tokens.shape[:2], self.hidden, self.patch**2)
-        return self.out(self.mix(unpatched(cells, self.patch, grid)))
+    def forward(self, features: Features) -> Tensor:
+        """Return the field (b, channels, h, w)."""
+        tokens = self.expand(features.tokens).reshape(*features.tokens.shape[:2], self.hidden, self.patch**2)
+        x = features.planes
+        near = self.near(torch.cat([x.nan_to_num(0.0), x.isfinite().to(x.dtype)], 1))
+        return self.out(self.mix(torch.cat([unpatched(tokens, self.patch, features.grid), near], 1)))

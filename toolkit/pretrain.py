@@ -1,7 +1,7 @@
 """Pretraining: windows drawn from unlabelled stores, hidden in part, seen by the backbone, read by every pretext."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -90,7 +90,9 @@ def draw(sources: Sequence[Unlabelled], recipe: Recipe, normalisation: Normalisa
     targets = {}
     for name, target in _targets(recipe).items():
         if target.make is None:
-            later = Windows(_moved(store, times, target.hours), windows.row, windows.column, windows.mirrored, windows.size)
+            later = Windows(
+                _moved(store, times, target.hours), windows.row, windows.column, windows.mirrored, windows.size
+            )
             targets[name] = torch.from_numpy(read(later)[:, 0])
         else:
             targets[name] = torch.from_numpy(_cut(source.arrays[name], times, windows, target))
@@ -98,9 +100,9 @@ def draw(sources: Sequence[Unlabelled], recipe: Recipe, normalisation: Normalisa
 
 
 def pretext_losses(recipe: Recipe, model: Pretraining, views: Views) -> dict[str, Tensor]:
-    """Return every pretext's weighted loss on one batch."""
+    """Return every pretext's weighted loss on one batch. Of several processes, each has the model wrapped."""
     tokens = model(views.seen)
-    modules = model.module.pretexts if hasattr(model, "module") else model.pretexts
+    modules = getattr(model, "module", model).pretexts
     return {p.name: weight * p.loss(modules[p.name], tokens, views) for p, weight in recipe.pretexts}
 
 
@@ -128,7 +130,8 @@ def _cut(array: np.ndarray, times: np.ndarray, windows: Windows, target: Target)
     cut = np.moveaxis(cut, -1, 1)
     mirrored = windows.mirrored
     cut[mirrored] = cut[mirrored][:, :, ::-1]
-    cut[np.ix_(mirrored, list(target.odd_channels))] *= -1
+    for channel in target.odd_channels:
+        cut[mirrored, channel] *= -1
     return cut
 
 
@@ -147,11 +150,10 @@ def pretrain(
     recipe: Recipe, sources: Sequence[Unlabelled], normalisation: Normalisation, schedule: Schedule, run: Run
 ) -> Pretraining:
     """Train a backbone on windows of the sources and return it with its pretexts' modules."""
-    rates = {"": next(iter(schedule.learning_rates.values()))}
-    return train(
-        Pretraining(recipe, schedule.seed),
-        lambda step: draw(sources, recipe, normalisation, schedule.batch_size, (schedule.seed << 32) + step),
-        partial(pretext_losses, recipe),
-        replace(schedule, learning_rates=rates),
-        run,
-    )
+    model = Pretraining(recipe, schedule.seed)
+
+    def batch(number: int) -> Views:
+        return draw(sources, recipe, normalisation, schedule.batch_size, (schedule.seed << 32) + number)
+
+    train(model, batch, partial(pretext_losses, recipe), schedule, run)
+    return model

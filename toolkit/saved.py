@@ -1,5 +1,6 @@
 """A fine-tuned model on disk: peft's own adapter folder or the whole backbone, the head, and what they belong to.
 
+What the folder holds:
     model.json              task, method, threshold, the base backbone's name and SHA-256
     adapter/                the LoRA updates in peft's format (method lora)
     backbone.safetensors    every weight of the backbone (methods full and scratch)
@@ -62,11 +63,17 @@ def load_adapted(folder: Path, task: Task) -> tuple[Saved, Parts]:
     try:
         content = json.loads((folder / "model.json").read_text())
     except FileNotFoundError:
-        raise UserError(f"{folder} holds no fine-tuned model: model.json is missing. Finish the run with --resume.") from None
-    base = load_backbone(backbone_folder(content["backbone"]))
-    if base.card.weights_sha256 != content["backbone_sha256"]:
         raise UserError(
-            f"{folder} was trained on the backbone {content['backbone']} with SHA-256 {content['backbone_sha256'][:12]}..., "
+            f"{folder} holds no fine-tuned model: model.json is missing. Finish the run with --resume."
+        ) from None
+    except ValueError as error:
+        raise UserError(f"{folder / 'model.json'} is damaged: {error}. Fine-tune again.") from error
+    if missing := {"task", "method", "threshold", "backbone", "backbone_sha256"} - set(content):
+        raise UserError(f"{folder / 'model.json'} is damaged: {', '.join(sorted(missing))} missing. Fine-tune again.")
+    base = load_backbone(backbone_folder(content["backbone"]))
+    if base.card.weights_sha256 != (made_for := content["backbone_sha256"]):
+        raise UserError(
+            f"{folder} was trained on the backbone {content['backbone']} with SHA-256 {made_for[:12]}..., "
             f"the one found has {base.card.weights_sha256[:12]}... Fetch the former, or fine-tune again."
         )
     try:

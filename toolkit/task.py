@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from toolkit.backbones.features import FeatureSpec
     from toolkit.examples import Examples
+    from toolkit.report.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,13 @@ class Task:
 
     labels(world folder) -> table, one row per labelled object and time: time (datetime64, UTC), latitude, longitude
     (degrees), group (the storm, station or event that must stay on one side of a split), and target columns.
-    head(FeatureSpec, readouts) -> module called as head(tokens (b, n, d), readouts {name: (b, c, h, w)}) -> output.
+    head(FeatureSpec, readouts) -> module called with `toolkit.heads.Features`; returns the output (b, ...).
     encode(examples) -> dense targets {name: array (n, ...)} in the windows' own orientation.
     loss(output, targets {name: tensor (b, ...)}) -> {part: scalar}.
     decode(output array (n, ...), examples) -> predictions, a table in physical units (see `toolkit.metrics`).
     choose(predictions, truth, examples) -> threshold, chosen on validation; keep(predictions, threshold) -> those that
     are worth stating.
+    figures: what the report shows of a run, beside what it shows of every task.
     export(predictions with a column time) -> the table that `toolkit predict` writes.
     readouts: names of the pretexts' readouts that the head can use.
     """
@@ -95,4 +97,5 @@ class Task:
     split: Split = field(default_factory=Split)
     readouts: tuple[str, ...] = ()
     export: Callable[[pd.DataFrame], pd.DataFrame] = time_first
+    figures: tuple["Figure", ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)

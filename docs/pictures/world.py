@@ -21,11 +21,11 @@ from PIL import Image
 
 from toolkit.data.world.best_track import best_track_of
 from toolkit.data.world.observe import VARIABLES, exact
-from toolkit.data.world.season import HOURS_BETWEEN_FRAMES, Plan, run_seasons
+from toolkit.data.world.season import HOURS_BETWEEN_FRAMES, Plan, run_seasons, season_times
 from toolkit.data.world.sphere import Sphere
 from toolkit.files import whole_file
 
-YEAR, SEASON_START = 2001, "08-01"
+YEAR = 2001
 STRONGEST = 10e-5
 """Vorticity at the ends of the colour scale, s-1; the jets' waves reach about 5e-5, hurricanes more than 20e-5."""
 COLOURS = colormaps["RdBu_r"].resampled(40)
@@ -48,9 +48,7 @@ def simulate(days: int, seed: int) -> World:
     (season,) = run_seasons(plan, seed, [YEAR], lambda _: None)
     sphere = Sphere(plan.truncation)
     frames = np.stack([exact(sphere, state)[VARIABLES.index("vorticity")] for state in season.states])
-    start = np.datetime64(f"{YEAR}-{SEASON_START}T00", "s")
-    times = start + (np.arange(len(frames)) * HOURS_BETWEEN_FRAMES).astype("timedelta64[h]")
-    return World(frames, times, best_track_of([season]))
+    return World(frames, season_times(YEAR, len(frames)), best_track_of([season]))
 
 
 def draw(axes: Axes, world: World, index: int, scale: float = 1.0) -> None:

@@ -31,7 +31,8 @@ MEAN = Metric(
 """The mean of errors, from their sum and count per storm."""
 FOUND = f"found (within {HIT_KM:.0f} km)"
 ARROWS = 5
-RINGS_KM = (200, 400, 600)
+RINGS_KM = (50, 100, 200, 300, 400, 500)
+"""Distances between rings to choose from: the smallest of which three rings hold nine errors in ten."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +105,11 @@ def draw_position_24h(tables: RunTables) -> matplotlib.figure.Figure | None:
         return None
     figure, (rose, bars) = theme.panels(2, height_in=3.5)
     east, north = displacement_km(*_pair(known, "", "_24h"), *_pair(known, "stated_", "_24h"))
-    reach = max(RINGS_KM)
-    inside = np.hypot(east, north) <= reach
-    for ring in RINGS_KM:
+    km = np.hypot(east, north)
+    step = next((step for step in RINGS_KM if (km <= 3 * step).mean() >= 0.9), RINGS_KM[-1])
+    reach = 3 * step
+    inside = km <= reach
+    for ring in (step, 2 * step, reach):
         rose.add_patch(Circle((0, 0), ring, fill=False, color=theme.LINE, linewidth=0.9))
         back = {"facecolor": theme.SURFACE, "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
         rose.annotate(f"{ring} km", (0, ring), ha="center", va="center", fontsize=7.5, color=theme.MUTED, bbox=back)
@@ -116,7 +119,7 @@ def draw_position_24h(tables: RunTables) -> matplotlib.figure.Figure | None:
     rose.set(xlim=(-reach * 1.1, reach * 1.1), ylim=(-reach * 1.1, reach * 1.15), aspect="equal", xticks=[], yticks=[])
     rose.spines[:].set_visible(False)
     outside = f", {(~inside).sum()} beyond" if (~inside).any() else ""
-    rose.set_title(f"Error of the position in 24 h\n{len(known)} found fixes{outside}")
+    rose.set_title(f"Error of the position in 24 h\n{len(known):,} found fixes{outside}")
     rose.legend(loc="lower right")
     if "position_error_24h" in tables.results.metrics:
         draw_scores(bars, tables.results, "position_error_24h")

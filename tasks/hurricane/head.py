@@ -7,12 +7,13 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
+from scipy.special import expit
 from torch import Tensor, nn
 
 from toolkit.backbones.features import FeatureSpec
 from toolkit.examples import Examples
 from toolkit.geodesy import displaced, displacement_km
-from toolkit.heads import PixelHead
+from toolkit.heads import Features, PixelHead
 
 READOUT = "displacement_24h"
 CENTRE_SPREAD = 1.1
@@ -25,90 +26,91 @@ EDGE = 1
 
 
 class CycloneHead(nn.Module):
-    """Tokens to (b, 4, h, w): logit of a centre, wind, displacement eastward and poleward, each in its own scale.
+    """Features to (b, 6, h, w): logit of a centre; wind; displacement eastward and poleward; offset down and right.
 
-    Where the backbone hands over its readout of the air's displacement, the head's displacement is that readout
-    with a gain and an offset fitted to the labels, plus a learned residual that begins at zero.
+    Wind and displacement are in scales of their own. The offset is the way from a pixel to the centre beside it, in
+    pixels. Where the backbone hands over its readout of the air's displacement, the head's displacement is that
+    readout with a gain and a shift fitted to the labels, plus a learned residual that begins at zero.
     """
 
     def __init__(self, spec: FeatureSpec, readouts: tuple[str, ...]) -> None:
         """Build the head; the first guess of a centre's probability is 1 %."""
         super().__init__()
-        self.pixels = PixelHead(spec, 4, bias=(-4.6, 0.0, 0.0, 0.0))
-        self.patch = spec.patch
+        self.pixels = PixelHead(spec, 6, bias=(-4.6, 0.0, 0.0, 0.0, 0.0, 0.0))
         if READOUT in readouts:
             self.gain = nn.Parameter(torch.ones(2))
-            self.offset = nn.Parameter(torch.zeros(2))
+            self.shift = nn.Parameter(torch.zeros(2))
 
-    def forward(self, tokens: Tensor, readouts: Mapping[str, Tensor], grid: tuple[int, int]) -> Tensor:
-        """Return the output (b, 4, h, w)."""
-        out = self.pixels(tokens, grid)
-        if READOUT not in readouts:
+    def forward(self, features: Features) -> Tensor:
+        """Return the output (b, 6, h, w)."""
+        out = self.pixels(features)
+        if READOUT not in features.readouts:
             return out
-        air = readouts[READOUT] / DISPLACEMENT_SCALE_KM
-        moved = self.gain[:, None, None] * air + self.offset[:, None, None]
-        return torch.cat([out[:, :2], out[:, 2:] + moved], 1)
+        air = features.readouts[READOUT] / DISPLACEMENT_SCALE_KM
+        moved = self.gain[:, None, None] * air + self.shift[:, None, None]
+        return torch.cat([out[:, :2], out[:, 2:4] + moved, out[:, 4:]], 1)
 
 
 def encode(examples: Examples) -> dict[str, NDArray[np.float32]]:
-    """Return the targets: centre (n, h, w), a bump of height 1 at each storm; values and weights (n, 3, h, w).
+    """Return the targets: centre (n, h, w), a bump that is 1 at the pixel of each storm; values, weights (n, 5, h, w).
 
-    values: wind, eastward and poleward displacement in the head's scales, at the pixels nearest to each storm; weights
-    are zero elsewhere, and for what the best track does not say.
+    values: wind, eastward and poleward displacement in the head's scales, offset down and right in pixels, stated at
+    the pixels around the nearest storm; weights are zero elsewhere, and for what the best track does not say.
     """
     n, (h, w), truth = len(examples), examples.windows.size, examples.truth
-    centre, best = np.zeros((n, h, w), np.float32), np.zeros((n, h, w), np.float32)
-    values, weights = np.zeros((n, 3, h, w), np.float32), np.zeros((n, 3, h, w), np.float32)
+    centre = np.zeros((n, h, w), np.float32)
+    values, weights = np.zeros((n, 5, h, w), np.float32), np.zeros((n, 5, h, w), np.float32)
     y, x = examples.pixels(truth["example"], truth["latitude"].to_numpy(), truth["longitude"].to_numpy())
     east, poleward = _displacement(examples, truth)
-    stated = np.stack(
-        [(truth["wind_kt"] - WIND_MEAN_KT) / WIND_SCALE_KT, east / DISPLACEMENT_SCALE_KM, poleward / DISPLACEMENT_SCALE_KM]
-    )
+    wind = (truth["wind_kt"].to_numpy() - WIND_MEAN_KT) / WIND_SCALE_KT
+    stated = np.stack([wind, east / DISPLACEMENT_SCALE_KM, poleward / DISPLACEMENT_SCALE_KM], 1)
     rows, columns = np.arange(h)[:, None], np.arange(w)
     for k, example in enumerate(truth["example"]):
-        bump = np.exp(-((rows - y[k]) ** 2 + (columns - x[k]) ** 2) / (2 * CENTRE_SPREAD**2)).astype(np.float32)
-        nearer = (bump > best[example]) & (bump > 0.1)
-        best[example] = np.maximum(best[example], bump)
-        known = np.isfinite(stated[:, k])
-        values[example, :, nearer] = np.nan_to_num(stated[:, k])
-        weights[example, :, nearer] = bump[nearer][:, None] * known
-    centre[:] = best
+        away = (rows - np.rint(y[k])) ** 2 + (columns - np.rint(x[k])) ** 2
+        bump = np.exp(-away / (2 * CENTRE_SPREAD**2)).astype(np.float32)
+        nearer = (bump > centre[example]) & (bump > 0.1)
+        centre[example] = np.maximum(centre[example], bump)
+        offset = np.stack(np.broadcast_arrays(y[k] - rows, x[k] - columns))[:, nearer].T
+        known = np.isfinite(stated[k])
+        height = bump[nearer][:, None]
+        values[example, :3, nearer], values[example, 3:, nearer] = np.nan_to_num(stated[k]), offset
+        weights[example, :3, nearer], weights[example, 3:, nearer] = height * known, height
     return {"centre": centre, "values": values, "weights": weights}
 
 
 def loss(output: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the focal loss of the centres per storm (Zhou et al. 2019, arXiv:1904.07850) and a Huber loss of the values."""
+    """Return the focal loss of the centres (Zhou et al. 2019, arXiv:1904.07850) and Huber losses of the values."""
     logit, centre = output[:, 0], targets["centre"]
     probability = logit.sigmoid()
-    near = (centre > 0.85).float()
-    found = nn.functional.logsigmoid(logit) * (1 - probability) ** 2 * near * centre
-    absent = nn.functional.logsigmoid(-logit) * probability**2 * (1 - centre) ** 4 * (1 - near)
+    at = (centre == 1).float()
+    found = nn.functional.logsigmoid(logit) * (1 - probability) ** 2 * at
+    absent = nn.functional.logsigmoid(-logit) * probability**2 * (1 - centre) ** 4
     weights = targets["weights"]
-    error = nn.functional.smooth_l1_loss(output[:, 1:], targets["values"], reduction="none", beta=0.5)
+    error = nn.functional.smooth_l1_loss(output[:, 1:], targets["values"], reduction="none", beta=0.3)
     parts = (error * weights).sum((0, 2, 3)) / weights.sum((0, 2, 3)).clamp(min=1)
     return {
-        "centre": -(found + absent).sum() / near.sum().clamp(min=1),
+        "centre": -(found + absent).sum() / at.sum().clamp(min=1),
         "wind": parts[0],
-        "displacement": parts[1] + parts[2],
+        "displacement": parts[1:3].sum(),
+        "offset": parts[3:].sum(),
     }
 
 
 def decode(output: NDArray[np.float32], examples: Examples) -> pd.DataFrame:
-    """Return the predictions of an output (n, 4, h, w): the highest peaks of each window, at most six.
+    """Return the predictions of an output (n, 6, h, w): the highest peaks of each window, at most six.
 
-    A centre is the probability-weighted mean of the 3 x 3 pixels around a peak that nothing within two pixels exceeds.
+    A peak is a pixel that nothing within two pixels exceeds; the centre lies where its offset points.
     """
-    probability = 1 / (1 + np.exp(-output[:, 0]))
-    peak = probability == maximum_filter(probability, (1, NEIGHBOURHOOD, NEIGHBOURHOOD))
+    logit, probability = output[:, 0], expit(output[:, 0])
+    peak = logit == maximum_filter(logit, (1, NEIGHBOURHOOD, NEIGHBOURHOOD))
     peak[:, :EDGE], peak[:, -EDGE:], peak[:, :, :EDGE], peak[:, :, -EDGE:] = False, False, False, False
     example, row, column = np.nonzero(peak & (probability >= LEAST_PROBABILITY))
     order = np.lexsort((-probability[example, row, column], example))
     rank = np.arange(len(example)) - np.searchsorted(example, example)
     chosen = order[rank < MOST_CENTRES]
     example, row, column = example[chosen], row[chosen], column[chosen]
-    y, x = _refined(probability, example, row, column)
-    latitude, longitude = examples.degrees(example, y, x)
-    wind, east, poleward = output[example, 1:, row, column].T
+    wind, east, poleward, down, right = output[example, 1:, row, column].T
+    latitude, longitude = examples.degrees(example, row + down.clip(-2, 2), column + right.clip(-2, 2))
     north = poleward * np.where(examples.mirrored(example), -1, 1)
     latitude_24h, longitude_24h = displaced(
         latitude, longitude, east * DISPLACEMENT_SCALE_KM, north * DISPLACEMENT_SCALE_KM
@@ -131,10 +133,3 @@ def _displacement(examples: Examples, truth: pd.DataFrame) -> tuple[NDArray, NDA
     east, north = displacement_km(*(truth[name].to_numpy() for name in place))
     return east, north * np.where(examples.mirrored(truth["example"]), -1, 1)
 
-
-def _refined(probability: NDArray, example: NDArray, row: NDArray, column: NDArray) -> tuple[NDArray, NDArray]:
-    steps = np.arange(-1, 2)
-    rows, columns = row[:, None, None] + steps[:, None], column[:, None, None] + steps
-    weight = probability[example[:, None, None], rows, columns]
-    total = weight.sum((1, 2))
-    return (weight * rows).sum((1, 2)) / total, (weight * columns).sum((1, 2)) / total

@@ -8,13 +8,15 @@ from toolkit.data.best_track import read_best_track
 from toolkit.errors import UserError
 
 TROPICAL = ("TD", "TS", "HU", "SD", "SS", "TY", "ST", "TC")
-"""Statuses that count as a tropical or subtropical cyclone; lows, waves, disturbances and extratropical stages do not."""
+"""Statuses that count as a tropical or subtropical cyclone: not lows, waves, disturbances, extratropical stages."""
 LEAD = pd.Timedelta(hours=24)
 
 
 def labels(world: Path) -> pd.DataFrame:
-    """Return one row per fix of a tropical cyclone: time, latitude, longitude (degrees), group (the storm's identifier),
-    wind_kt, and latitude_24h, longitude_24h (degrees; NaN where the storm is not in the best track 24 h later).
+    """Return one row per fix of a tropical cyclone.
+
+    Columns: time, latitude, longitude (degrees), group (the storm's identifier), wind_kt, and latitude_24h,
+    longitude_24h (degrees; NaN where the storm is not in the best track 24 h later, in whatever status).
 
     `world` holds hurdat2.txt. Fixes off the synoptic hours (00, 06, 12, 18 UTC) are left out: no analysis is as near.
     Raises `UserError` where the file is missing or holds no such fix.

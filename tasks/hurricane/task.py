@@ -1,11 +1,12 @@
-"""The hurricane task: from two frames 6 h apart, where are tropical cyclones, how strong, and where will they be in 24 h."""
+"""The hurricane task: from two frames 6 h apart, where are cyclones, how strong, and where will they be in 24 h."""
 
+from tasks.hurricane.baselines import BASELINES
 from tasks.hurricane.export import export
+from tasks.hurricane.figures import FIGURES
 from tasks.hurricane.head import READOUT, CycloneHead, decode, encode, loss
 from tasks.hurricane.labels import labels
 from tasks.hurricane.scores import METRICS, choose_threshold, keep_likely
 from toolkit.task import Inputs, Placement, Task
-
 
 TASK = Task(
     name="hurricane",
@@ -26,7 +27,8 @@ TASK = Task(
     keep=keep_likely,
     metrics=METRICS,
     primary="position_error_24h",
-    baselines={},
+    baselines=BASELINES,
     readouts=(READOUT,),
     export=export,
+    figures=FIGURES,
 )

@@ -1,5 +1,6 @@
 """What a backbone's folder is: weights, configuration, card; and the refusal to load a wrong one.
 
+What the folder holds:
     config.json         features, architecture, normalisation, pretexts, data, scores, SHA-256 of the weights
     model.safetensors   the backbone, and the modules of its readouts
     README.md           the card, for people

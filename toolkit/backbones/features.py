@@ -31,7 +31,7 @@ class FeatureSpec:
 
 
 def planes(windows: NDArray[np.float32], latitudes: NDArray[np.float64]) -> Tensor:
-    """Return the input planes (b, t c + 1, h, w) of windows (b, t, c, h, w) and their rows' latitudes (b, h), degrees."""
+    """Return the input planes (b, t c + 1, h, w) of windows (b, t, c, h, w), their rows at latitudes (b, h)."""
     b, t, c, h, w = windows.shape
     x = torch.empty(b, t * c + 1, h, w)
     x[:, :-1] = torch.from_numpy(windows).reshape(b, t * c, h, w)

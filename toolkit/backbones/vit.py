@@ -1,4 +1,4 @@
-"""A vision transformer over windows of the atmosphere, on timm's layers; what is missing (NaN) it is told to be missing."""
+"""A vision transformer over windows of the atmosphere, on timm's layers; it is told where values are missing (NaN)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -46,9 +46,9 @@ class ViT(nn.Module):
 
     def features(self, x: Tensor, layer: str) -> Tensor:
         """Return what the module called `layer` (such as "blocks.3") puts out for windows (b, planes, h, w)."""
-        modules = dict(self.named_modules())
-        if layer not in modules or not layer:
-            raise unknown("layer", layer, (name for name in modules if name.count(".") < 2 and name))
+        modules = {name: module for name, module in self.named_modules() if not isinstance(module, ViT | nn.ModuleList)}
+        if layer not in modules:
+            raise unknown("layer", layer, (name for name in modules if name.count(".") < 2))
         kept: list[Tensor] = []
         handle = modules[layer].register_forward_hook(lambda _module, _inputs, output: kept.append(output))
         try:
@@ -58,15 +58,16 @@ class ViT(nn.Module):
         return kept[0]
 
     def _embed(self, x: Tensor) -> Tensor:
-        b, planes, h, w = x.shape
+        planes, h, w = x.shape[1:]
         patch = self.spec.patch
         if planes != self.spec.planes or h % patch or w % patch:
             raise UserError(
-                f"A window of {planes} planes, {h} x {w}, does not fit this backbone: it takes {self.spec.planes} planes "
-                f"and sides divisible by {patch}."
+                f"A window of {planes} planes, {h} x {w}, does not fit this backbone: it takes {self.spec.planes} "
+                f"planes and sides divisible by {patch}."
             )
         valid = torch.isfinite(x[:, :-1])
-        x = torch.cat([x.nan_to_num(0.0), valid.to(x.dtype)], 1)
+        known = torch.where(valid, x[:, :-1], 0.0)
+        x = torch.cat([known, x[:, -1:], valid.to(x.dtype)], 1)
         tokens = self.patch_embed(x).flatten(2).transpose(1, 2)
         return tokens + self._position((h // patch, w // patch), tokens)
 

@@ -24,11 +24,13 @@ class Backbone:
 
 
 def save_backbone(folder: Path, card: Card, module: nn.Module, pretexts: Mapping[str, nn.Module]) -> Card:
-    """Write model.safetensors and config.json into an existing folder; return the card with hash and count filled in."""
+    """Write model.safetensors and config.json into an existing folder; return the card with hash and count."""
     tensors = {f"backbone.{name}": value for name, value in module.state_dict().items()}
     for pretext, part in pretexts.items():
         tensors |= {f"pretexts.{pretext}.{name}": value for name, value in part.state_dict().items()}
-    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, folder / "model.safetensors")
+    save_file(
+        {name: value.detach().cpu().contiguous() for name, value in tensors.items()}, folder / "model.safetensors"
+    )
     parameters = sum(p.numel() for p in module.parameters())
     card = replace(card, parameters=parameters, weights_sha256=sha256(folder / "model.safetensors"))
     write_card(folder, card)
@@ -38,12 +40,14 @@ def save_backbone(folder: Path, card: Card, module: nn.Module, pretexts: Mapping
 def load_backbone(folder: Path) -> Backbone:
     """Load what `save_backbone` wrote; `UserError` where the hash or the names and shapes of the weights do not fit."""
     card = read_card(folder)
-    module = build(card.spec, card.architecture, seed=0)
     try:
+        module = build(card.spec, card.architecture, seed=0)
         tensors = load_file(folder / "model.safetensors")
-        parts = {name.removeprefix("backbone."): value for name, value in tensors.items() if name.startswith("backbone.")}
+        parts = {
+            name.removeprefix("backbone."): value for name, value in tensors.items() if name.startswith("backbone.")
+        }
         module.load_state_dict(parts)
-    except (SafetensorError, RuntimeError) as error:
+    except (SafetensorError, RuntimeError, TypeError) as error:
         raise UserError(f"{folder / 'model.safetensors'} does not hold the backbone {card.name}: {error}") from error
     pretexts: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():

@@ -57,7 +57,7 @@ def backbones(json: options.Json = False) -> None:
 
 
 def doctor(json: options.Json = False) -> None:
-    """Look at the installation: versions, device, memory, cache, backbones, tasks. Exits with 1 if something is wrong."""
+    """Look at the installation: versions, device, cache, backbones, tasks. Exits with 1 if something is wrong."""
     from dataclasses import asdict
 
     from toolkit.doctor import examine

@@ -29,9 +29,12 @@ def init(
 
     if out.exists() and not overwrite:
         raise UserError(f"{out} is already there. Add --overwrite to replace it, or name another with --out.")
-    examples = {"finetune": {"task": next(iter(task_names()), "TASK")}, "pretrain": {"worlds": ["worlds/my-world"]}}
+    examples: dict[str, dict[str, Any]] = {
+        "finetune": {"task": next(iter(task_names()), "TASK")},
+        "pretrain": {"worlds": ["worlds/my-world"]},
+    }
     write_text(out, template(_settings(command), examples[command]))
-    typer.echo(f"Wrote {out}. Use it with: toolkit {command} -c {out}")
+    typer.echo(f"Wrote {out}. Use it with: toolkit {command} {'TASK ' if command == 'finetune' else ''}-c {out}")
 
 
 @app.command()

@@ -73,7 +73,7 @@ def finetune(
     with told(quiet, verbose) as listener:
         results = run_finetune(found, settings, RunFolder(folder, resume, overwrite, can_resume(context)), listener)
         listener.stage("writing the report")
-        report = write_report(folder, figures=getattr(found, "figures", ()))
+        report = write_report(folder, figures=found.figures)
     if json:
         print_json(results | {"folder": str(folder), "report": str(report)})
     else:

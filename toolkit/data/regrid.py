@@ -73,17 +73,19 @@ def regridding(latitude: NDArray[np.floating], longitude: NDArray[np.floating], 
 def regridded(field: NDArray[np.floating], way: Regridding) -> NDArray[np.float32]:
     """Return a field (y, x) on the new grid (h, w), NaN where too little of it is known (not finite: not known)."""
     known = np.isfinite(field)
-    complete = known.all()
-    weight = np.outer(way.rows_with_gaps.sum(1), way.columns_with_gaps.sum(1))
-    filled = field.astype(np.float64) if complete else np.where(known, field, 0.0)
-    values = way.rows @ filled @ way.columns.T
-    if not complete:
-        weight = way.rows_with_gaps @ known @ way.columns_with_gaps.T
-        touched = _reaches(way.rows) @ ~known @ _reaches(way.columns).T > 0
-        values = np.where(touched, way.rows_with_gaps @ filled @ way.columns_with_gaps.T, values)
-    enough = weight >= LEAST_KNOWN - ROUNDING
-    divided = np.divide(values, weight, out=np.full_like(values, np.nan), where=enough)
-    return divided.astype(np.float32)
+    if known.all():
+        weight = np.outer(way.rows_with_gaps.sum(1), way.columns_with_gaps.sum(1))
+        return _divided(way.rows @ field.astype(np.float64) @ way.columns.T, weight).astype(np.float32)
+    usual = field[known].mean(dtype=np.float64) if known.any() else 0.0
+    anomaly = np.where(known, field, usual) - usual
+    touched = _reaches(way.rows) @ ~known @ _reaches(way.columns).T > 0
+    with_gaps = way.rows_with_gaps @ anomaly @ way.columns_with_gaps.T
+    values = np.where(touched, with_gaps, way.rows @ anomaly @ way.columns.T)
+    return (_divided(values, way.rows_with_gaps @ known @ way.columns_with_gaps.T) + usual).astype(np.float32)
+
+
+def _divided(values: Array, weight: Array) -> Array:
+    return np.divide(values, weight, out=np.full_like(values, np.nan), where=weight >= LEAST_KNOWN - ROUNDING)
 
 
 def _reaches(weights: Array) -> Array:

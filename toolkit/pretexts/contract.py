@@ -15,8 +15,9 @@ from toolkit.data.store import Store
 class Views:
     """One batch as the backbone sees it and as it was.
 
-    `clean` and `seen` are windows (b, planes, h, w), of which `seen` has more missing (NaN); `hidden` (b, n, planes - 1)
-    says which token and plane was hidden; `targets` holds what each pretext asked to be read, (b, c, h, w) by name.
+    `clean` and `seen` are windows (b, planes, h, w), of which `seen` has more missing (NaN); `hidden`
+    (b, n, planes - 1) says which token and plane was hidden; `targets` holds what each pretext asked to be read,
+    (b, c, h, w) by name.
     """
 
     clean: Tensor
@@ -84,5 +85,5 @@ def unpatched(tokens: Tensor, patch: int, grid: tuple[int, int]) -> Tensor:
 
 
 def finite_mean(loss: Tensor, counts: Tensor) -> Tensor:
-    """Return the mean of `loss` where `counts` is true; zero where nothing counts. NaN that does not count is harmless."""
+    """Return the mean of `loss` where `counts` is true, zero where nothing counts. Elsewhere it may be NaN."""
     return torch.where(counts, loss, 0.0).sum() / counts.sum().clamp(min=1)

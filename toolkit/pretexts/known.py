@@ -32,8 +32,8 @@ def readout_names(pretexts: Mapping[str, float]) -> tuple[str, ...]:
 def readouts(backbone: Backbone, wanted: tuple[str, ...]) -> ReadFields:
     """Return the function from windows (b, planes, h, w) to the wanted readouts {name: (b, c, h, w)}, without gradient.
 
-    What the backbone cannot hand over is left out. The function uses the backbone as it was loaded: give it a copy
-    that no adaptation changes.
+    What the backbone cannot hand over is left out. The function computes where the windows lie, and uses the backbone
+    as it was loaded: an adaptation must train a copy.
     """
     parts: list[tuple[Pretext, nn.Module]] = []
     for name, weights in backbone.pretexts.items():
@@ -48,7 +48,7 @@ def readouts(backbone: Backbone, wanted: tuple[str, ...]) -> ReadFields:
         if not parts:
             return {}
         grid = (x.shape[-2] // backbone.card.spec.patch, x.shape[-1] // backbone.card.spec.patch)
-        tokens = backbone.module.forward_features(x)
-        return {p.readout.name: p.readout.read(module, tokens, grid) for p, module in parts if p.readout}
+        tokens = backbone.module.to(x.device).forward_features(x)
+        return {p.readout.name: p.readout.read(module.to(x.device), tokens, grid) for p, module in parts if p.readout}
 
     return read

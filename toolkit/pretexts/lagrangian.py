@@ -1,4 +1,4 @@
-"""Lagrangian displacement: at every place, where will this air be in 24 h?
+"""Lagrangian displacement: the readout that says of every place where its air will be in 24 h.
 
 The target is integrated forward through the later, unlabelled frames in the wind smoothed over 300 km, the flow that
 steers a vortex. What the module then predicts from two frames of vorticity and divergence is a readout: a map (km east,
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from toolkit.backbones.features import FeatureSpec
 from toolkit.data.dynamics import smooth_km
 from toolkit.data.store import Store
+from toolkit.errors import UserError
 from toolkit.geodesy import KM_PER_DEGREE, displacement_km
 from toolkit.pretexts.contract import Pretext, Readout, Target, Views, finite_mean
 
@@ -28,10 +29,15 @@ CELLS = 2
 
 
 def displacements(store: Store) -> np.ndarray:
-    """Return (time, (east, north), rows / 2, columns / 2) km in 24 h as float16; NaN where the later frames are missing.
+    """Return km in 24 h (time, (east, north), rows / 2, columns / 2), float16; NaN where the later frames are missing.
 
-    The store must hold eastward_wind and northward_wind (m s-1).
+    The store must hold eastward_wind and northward_wind (m s-1). `UserError` where it does not go round the globe:
+    air that leaves a region cannot be followed.
     """
+    if not store.wraps:
+        raise UserError(
+            f"{store.path} does not go round the globe, so the pretext 'lagrangian' cannot use it. Leave it out."
+        )
     winds = [store.names.index("eastward_wind"), store.names.index("northward_wind")]
     hours = (store.time - store.time[0]) / np.timedelta64(1, "h")
     starts = np.meshgrid(_cell_centres(store.latitude), _cell_centres(store.longitude), indexing="ij")
@@ -105,7 +111,7 @@ def _read(module: nn.Module, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
 
 def _module(spec: FeatureSpec) -> nn.Module:
     if spec.patch != CELLS * STRIDE:
-        raise ValueError(f"the displacement is predicted at {CELLS} x {CELLS} cells of {STRIDE} pixels per token")
+        raise UserError(f"The pretext 'lagrangian' needs patches of {CELLS * STRIDE} pixels, not {spec.patch}.")
     return nn.Linear(spec.dim, 2 * CELLS**2)
 
 

@@ -18,9 +18,9 @@ SMALLEST_SPREAD = 0.05
 def hide(x: Tensor, patch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return the windows (b, planes, h, w) with patches set to NaN, and which ones (b, n, planes - 1).
 
-    The share hidden is drawn per window, up to 60 %. Half of the windows lose a patch in every plane at once, the others
-    in each plane independently, so that one variable or frame has to be told from another. One window in ten loses
-    a whole plane: an absent variable or frame is nothing new to the backbone.
+    The share hidden is drawn per window, up to 60 %. Half of the windows lose a patch in every plane at once, the
+    others in each plane independently, so that one variable or frame has to be told from another. One window in ten
+    loses a whole plane: an absent variable or frame is nothing new to the backbone. The latitude is never hidden.
     """
     b, planes, h, w = x.shape
     n, fields = (h // patch) * (w // patch), planes - 1

@@ -1,6 +1,7 @@
 """Next frames: from what is seen up to now, predict every variable 6 and 24 h later.
 
-What a squared error rewards is the expected future: analysis errors average out, vortices that are fed stay, others fade.
+What a squared error rewards is the expected future: analysis errors average out, vortices that are fed stay, others
+fade.
 """
 
 import torch

@@ -142,7 +142,7 @@ def _provenance(run: Run) -> dict[str, str]:
     told = {
         "Task": results.task,
         "Method": words.method_title(results.method),
-        "Backbone": results.backbone,
+        "Backbone": results.backbone or "none, random weights",
         "Labels": f"{results.labels:,} {results.groups}",
         "Seed": str(results.seed),
         "World": f"{run.world.path} ({'simulated' if run.world.simulated else 'real'})",

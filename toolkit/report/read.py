@@ -65,11 +65,14 @@ class Model:
 
 @dataclass(frozen=True)
 class Results:
-    """results.json. `labels` counts the labelled groups; `groups` is what the task calls them, in the plural."""
+    """results.json. `labels` counts the labelled groups; `groups` is what the task calls them, in the plural.
+
+    `backbone` is None where nothing was pretrained.
+    """
 
     task: str
     method: str
-    backbone: str
+    backbone: str | None
     labels: int
     seed: int
     metrics: Mapping[str, Score]
@@ -79,7 +82,7 @@ class Results:
     seconds: Mapping[str, Number]
     notes: tuple[str, ...] = ()
     comparison: Comparison | None = None
-    groups: str = "labelled groups"
+    groups: str = "groups"
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,8 @@ def read_run(folder: Path) -> Run:
         raise UserError(f"No run folder '{folder}'. Give the folder that `toolkit finetune` wrote.")
     if missing := [name for name in FILES if not (folder / name).is_file()]:
         raise UserError(
-            f"{folder} lacks {', '.join(missing)}: the run is not finished. Resume it with `toolkit finetune --resume`."
+            f"{folder} lacks {', '.join(missing)}: the run is not finished. "
+            f"Resume it with `toolkit finetune TASK --out {folder} --resume`."
         )
     config = _mapping(folder / "config.yaml")
     results = _checked(Results, _mapping(folder / "results.json"), folder / "results.json")

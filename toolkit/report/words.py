@@ -16,7 +16,7 @@ METHODS: Mapping[str, tuple[str, str]] = {
     "scratch": ("From scratch", "from random weights"),
 }
 _LONGEST_ABBREVIATION = 4
-_HOURS = re.compile(r"(\d)h\b")
+_LEAD_TIME = re.compile(r"(.*)_(\d+)h")
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,11 @@ class Tile:
 
 
 def metric_title(name: str) -> str:
-    """Return "Mean centre error" from "mean_centre_error", and abbreviations such as "csi" in capitals."""
+    """Return "24 h position error" from "position_error_24h", and abbreviations such as "csi" in capitals."""
     if len(name) <= _LONGEST_ABBREVIATION:
         return name.upper()
-    return _HOURS.sub("\\1\N{NO-BREAK SPACE}h", name[:1].upper() + name[1:].replace("_", " "))
+    words = _LEAD_TIME.sub("\\2\N{NO-BREAK SPACE}h \\1", name).replace("_", " ")
+    return words[:1].upper() + words[1:]
 
 
 def method_title(name: str) -> str:
@@ -58,8 +59,8 @@ def headline(results: Results) -> list[str]:
     """Return the result in plain sentences: what was adapted, how well, against scratch and the best baseline."""
     score, how = results.metrics[results.primary], _how(results.method)
     labels = counted(results.labels, f"labelled {results.groups}")
-    if results.method == "scratch":
-        done = f"The backbone {results.backbone} was trained {how} on {labels}."
+    if results.backbone is None:
+        done = f"A network was trained {how} on {labels}."
     else:
         done = f"The backbone {results.backbone}, pretrained without labels, was adapted to {labels} {how}."
     name = metric_title(results.primary)
@@ -156,7 +157,7 @@ def _against_comparison(results: Results) -> list[str]:
     """Say how the comparison did, and whether the difference could be chance."""
     comparison, score = results.comparison, results.metrics[results.primary]
     if comparison is None or results.primary not in comparison.metrics:
-        return ["Training the same network from scratch was not tried."] if results.method != "scratch" else []
+        return [] if results.method == "scratch" else ["Training the same network from scratch was not tried."]
     other, difference = comparison.metrics[results.primary], comparison.differences.get(results.primary)
     first = f"The same network trained {_how(comparison.method)} on the same labels reaches {_stated(other)}"
     if difference is None or not isfinite(difference.value):
@@ -168,7 +169,7 @@ def _against_comparison(results: Results) -> list[str]:
         if difference.excludes_zero
         else "which could be chance"
     )
-    return [f"{first}.", f"The adapted network is {gained}, {chance}."]
+    return [f"{first}.", f"The {'network' if results.backbone is None else 'adapted network'} is {gained}, {chance}."]
 
 
 def _against_baseline(results: Results) -> list[str]:
@@ -180,5 +181,5 @@ def _against_baseline(results: Results) -> list[str]:
     first = f"The best baseline, {name}, reaches {quantity(value, _places(score), score.unit)}"
     if not isfinite(score.low):
         return [f"{first}."]
-    inside = score.low <= value <= score.high
-    return [f"{first}, {'inside' if inside else 'outside'} the network's interval."]
+    there = "inside" if score.low <= value <= score.high else "outside"
+    return [f"{first}: the network is {_gain(score, score.value - value)}, and the baseline lies {there} its interval."]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from tasks.hurricane.baselines.detection import Detect, Identified, identify, matched_template, vorticity_maximum
+from tasks.hurricane.baselines.detection import Detection, Identified, matched_template, vorticity_maximum
 from tasks.hurricane.baselines.displacement import Displace, persistence, steering_flow, wind_patterns
 from toolkit.examples import Examples
 from toolkit.task import Baseline
@@ -18,16 +18,16 @@ COLUMNS = ["example", "latitude", "longitude", "probability", "wind_kt", "latitu
 
 
 def _baseline(
-    detector: Callable[[Examples, Examples], Detect], displacement: Callable[[Identified, Identified], Displace]
+    detector: Callable[[Examples, Examples], Detection], displacement: Callable[[Identified, Identified], Displace]
 ) -> Baseline:
     """Return the baseline that detects in the one way, and displaces what it has detected in the other."""
 
     def fit(train: Examples, validation: Examples) -> Callable[[Examples], pd.DataFrame]:
-        detect = detector(train, validation)
-        displace = displacement(identify(detect(train)), identify(detect(validation)))
+        detection = detector(train, validation)
+        displace = displacement(detection.train, detection.validation)
 
         def predict(examples: Examples) -> pd.DataFrame:
-            found = detect(examples)
+            found = detection.detect(examples)
             latitude, longitude = displace(found) if len(found) else (np.empty(0), np.empty(0))
             return found.table.assign(latitude_24h=latitude, longitude_24h=longitude)[COLUMNS]
 
@@ -40,5 +40,5 @@ BASELINES: dict[str, Baseline] = {
     "vorticity maximum + persistence": _baseline(vorticity_maximum, persistence),
     "vorticity maximum + steering flow": _baseline(vorticity_maximum, steering_flow),
     "matched template + steering flow": _baseline(matched_template, steering_flow),
-    "matched template + PCA of the wind": _baseline(matched_template, wind_patterns),
+    "matched template + wind patterns": _baseline(matched_template, wind_patterns),
 }

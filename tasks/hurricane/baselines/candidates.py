@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter
 
 from toolkit.data.normalise import Normalisation
-from toolkit.examples import EDGE, Examples, kilometres_per_pixel
+from toolkit.examples import Examples, kilometres_per_pixel
+from toolkit.placement import well_inside
 
 FIELDS = Normalisation(
     names=("vorticity", "divergence", "eastward_wind", "northward_wind"),
@@ -30,14 +31,15 @@ Fields = NDArray[np.float32]
 class Candidates:
     """Places in windows where a cyclone may be.
 
-    fields (n, t, c, h, w): what the windows show, by `FIELDS`, NaN in gaps, the analysis time last. `table`, one row
-    per candidate: example; latitude, longitude; y, x (pixels); peak, the smoothed cyclonic vorticity there, 1e-5 s-1;
+    fields (n, t, c, h, w): what the windows show, by `FIELDS`, the analysis time last; gaps are filled from the other
+    frames, NaN where none knows. known (n, t, h, w): where vorticity was not a gap. `table`, one row per candidate: example; latitude, longitude; y, x (pixels); peak, the smoothed cyclonic vorticity there, 1e-5 s-1;
     orientation, -1 where the picture must be reflected top to bottom to have the pole above and cyclones turn with
     positive vorticity, else 1; poleward, 1 where the nearer pole is in the north, else -1.
     """
 
     examples: Examples
     fields: Fields
+    known: NDArray[np.bool_]
     table: pd.DataFrame
 
     def __len__(self) -> int:
@@ -54,20 +56,14 @@ class Candidates:
 
 
 def find_candidates(examples: Examples, smoothing_km: float) -> Candidates:
-    """Return the maxima of vorticity at the analysis time; in its gaps the other frames stand in.
+    """Return the maxima of vorticity at the analysis time, gaps filled.
 
     smoothing_km: standard deviation of the Gaussian that smooths it. UserError where the store lacks a field.
     """
     fields = examples.fields(FIELDS)
-    return Candidates(examples, fields, maxima(examples, filled(fields)[:, -1, 0], smoothing_km))
-
-
-def filled(fields: Fields) -> Fields:
-    """Return fields (n, t, ...) with gaps filled by the mean of the frames that are known there, NaN where none is."""
     known = ~np.isnan(fields)
-    total = np.where(known, fields, 0).sum(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore"):
-        return np.where(known, fields, total / known.sum(axis=1, keepdims=True, dtype=np.float32))
+    fields = _filled(fields, known)
+    return Candidates(examples, fields, known[:, :, 0], maxima(examples, fields[:, -1, 0], smoothing_km))
 
 
 def maxima(examples: Examples, vorticity: Fields, smoothing_km: float) -> pd.DataFrame:
@@ -93,13 +89,15 @@ def maxima(examples: Examples, vorticity: Fields, smoothing_km: float) -> pd.Dat
     table = {"example": example, "latitude": latitude, "longitude": longitude, "y": sub_y, "x": sub_x, "peak": peak}
     table["orientation"] = orientation[example, y]
     table["poleward"] = np.where(examples.mirrored(example), -1, 1) * table["orientation"]
-    inside = pixels_from_edge(sub_y, sub_x, smooth.shape[-2:]) >= EDGE
+    inside = well_inside(sub_y, smooth.shape[1]) & well_inside(sub_x, smooth.shape[2])
     return pd.DataFrame(table)[inside].reset_index(drop=True)
 
 
-def pixels_from_edge(y: Array, x: Array, size: tuple[int, ...]) -> Array:
-    """Return how many pixels places (k,) lie inside of the outermost pixels of windows of a size (h, w)."""
-    return np.minimum.reduce([y, size[0] - 1 - y, x, size[1] - 1 - x])
+def _filled(fields: Fields, known: NDArray[np.bool_]) -> Fields:
+    """Return fields (n, t, ...) with gaps filled by the mean of the frames that are known there, NaN where none is."""
+    total, count = np.where(known, fields, 0).sum(axis=1), known.sum(axis=1, dtype=np.float32)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, fields, (total / count)[:, None])
 
 
 def _smoothed(values: Fields, pixels: float) -> Fields:

@@ -1,13 +1,13 @@
 """Which candidates are cyclones, and how strong: by the vorticity maximum alone, or by the rings around it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
-from tasks.hurricane.baselines.candidates import Array, Candidates, find_candidates, pixels_from_edge
+from tasks.hurricane.baselines.candidates import Array, Candidates, find_candidates
 from tasks.hurricane.baselines.regression import Sample, likeliest_classifier, nearest_regressor, polynomial
 from tasks.hurricane.baselines.surroundings import ring_means
 from tasks.hurricane.scores import CSI, HIT_KM, choose_threshold, keep_likely, match
@@ -24,8 +24,6 @@ RIDGES = (1.0, 30.0, 1000.0)
 
 Describe = Callable[[Candidates], Array]
 """Candidates -> what a regression knows of each, (k, numbers)."""
-Detect = Callable[[Examples], Candidates]
-"""Windows -> their candidates, whose table has the columns probability and wind_kt too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +48,15 @@ class Identified:
         return np.append(self.candidates.examples.truth[column].to_numpy(np.float64), np.nan)[self.row]
 
 
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """What was learned: detect(windows) -> their candidates, whose table has probability and wind_kt too; from whom."""
+
+    detect: Callable[[Examples], Candidates]
+    train: Identified
+    validation: Identified
+
+
 def identify(candidates: Candidates) -> Identified:
     """Tell which candidates are cyclones: the nearest to each cyclone, within the radius of a hit."""
     own, km = match(candidates.table, candidates.examples.truth)
@@ -58,7 +65,7 @@ def identify(candidates: Candidates) -> Identified:
     return Identified(candidates, row)
 
 
-def vorticity_maximum(train: Examples, validation: Examples) -> Detect:
+def vorticity_maximum(train: Examples, validation: Examples) -> Detection:
     """Detect by the maximum alone: the greater it is, the likelier and the stronger the cyclone.
 
     The smoothing is the one with the best csi on the validation windows.
@@ -66,10 +73,10 @@ def vorticity_maximum(train: Examples, validation: Examples) -> Detect:
     """
     _check(train, validation)
     smoothing_km = max(SMOOTHING_KM, key=lambda km: _csi(find_candidates(validation, km)))
-    return _fitted(train, validation, smoothing_km, lambda candidates: candidates.column("peak")[:, None], 1)
+    return _fitted(train, validation, smoothing_km, lambda candidates: candidates.column("peak")[:, None], (1,))
 
 
-def matched_template(train: Examples, validation: Examples) -> Detect:
+def matched_template(train: Examples, validation: Examples) -> Detection:
     """Detect by a quadratic discriminant of what the rings around the maximum hold, in every frame.
 
     A cyclone is nearly round: rings are its template, with less noise and fewer numbers than a patch of pixels. The
@@ -77,20 +84,23 @@ def matched_template(train: Examples, validation: Examples) -> Detect:
     Raises UserError where there is no cyclone to learn from.
     """
     _check(train, validation)
-    return _fitted(train, validation, SMOOTHING_KM[1], _rings, 2)
+    return _fitted(train, validation, SMOOTHING_KM[1], _rings, (1, 2))
 
 
 def _rings(candidates: Candidates) -> Array:
     """Return the ring means, what share of them each frame shows, and the candidate's edge distance, latitude, peak."""
     means, share = ring_means(candidates, RINGS_KM)
-    pixels = pixels_from_edge(candidates.column("y"), candidates.column("x"), candidates.fields.shape[-2:])
+    (h, w), y, x = candidates.fields.shape[-2:], candidates.column("y"), candidates.column("x")
+    pixels = np.minimum.reduce([y, h - 1 - y, x, w - 1 - x])
     edge = np.minimum(pixels * kilometres_per_pixel(candidates.examples.store), EDGE_KM)
     latitude, peak = np.abs(candidates.column("latitude")), np.log(candidates.column("peak") + 0.1)
     in_rows = means.reshape(len(candidates), np.prod(means.shape[1:]))
     return np.column_stack([in_rows, share.mean(axis=-1), edge, latitude, peak])
 
 
-def _fitted(train: Examples, validation: Examples, smoothing_km: float, describe: Describe, degree: int) -> Detect:
+def _fitted(
+    train: Examples, validation: Examples, smoothing_km: float, describe: Describe, degrees: Sequence[int]
+) -> Detection:
     """Fit probability and wind as polynomials of what `describe` says of a candidate."""
     parts = [identify(find_candidates(examples, smoothing_km)) for examples in (train, validation)]
     cyclones = parts[0].is_cyclone
@@ -100,9 +110,10 @@ def _fitted(train: Examples, validation: Examples, smoothing_km: float, describe
             "baseline needs some that are and some that are not. Check the labels' positions, or add labels."
         )
     values = [describe(part.candidates) for part in parts]
-    classify = likeliest_classifier(degree, *(Sample(v, p.is_cyclone) for v, p in zip(values, parts, strict=True)))
+    classify = likeliest_classifier(degrees, *(Sample(v, p.is_cyclone) for v, p in zip(values, parts, strict=True)))
+    choices = [polynomial(degree, Ridge(ridge)) for degree in degrees for ridge in RIDGES]
     winds = (Sample(v, p.truth("wind_kt")) for v, p in zip(values, parts, strict=True))
-    grade = nearest_regressor([polynomial(degree, Ridge(ridge)) for ridge in RIDGES], *winds)
+    grade = nearest_regressor(choices, *winds)
 
     def detect(examples: Examples) -> Candidates:
         found = find_candidates(examples, smoothing_km)
@@ -112,7 +123,7 @@ def _fitted(train: Examples, validation: Examples, smoothing_km: float, describe
         stated = {"probability": classify.predict_proba(seen)[:, 1], "wind_kt": grade.predict(seen).clip(0)}
         return replace(found, table=found.table.assign(**stated))
 
-    return detect
+    return Detection(detect, *parts)
 
 
 def _check(train: Examples, validation: Examples) -> None:

@@ -20,12 +20,11 @@ from toolkit.geodesy import displaced, displacement_km, distance_km
 REACH_KM = 450.0
 """How far a cyclone may have come since the frame before: 20 m/s over 6 h."""
 STEERING_KM = (300.0, 600.0)
-"""Radii of the mean wind: the small one is nearer to the cyclone, the large one freer of its own circulation."""
-PATTERN_KM = tuple(range(-1500, 1501, 500))
-"""How far poleward and east of the cyclone the wind is sampled, with the small radius."""
-PATTERNS = (0.9, 0.97, 0.99)
-"""Shares of the variance that the principal components keep."""
-RIDGES = (1.0, 30.0, 300.0)
+"""Radii of the steering flow: the small one is nearer to the cyclone, the large one freer of its own circulation."""
+PATTERN_KM, PATTERN_RADIUS_KM = tuple(range(-1800, 1801, 600)), 400.0
+"""How far poleward and east of the cyclone the wind is looked at, and the radius of its mean there."""
+VARIANCE_KEPT = 0.99
+RIDGES = (10.0, 100.0, 1000.0, 10000.0)
 
 Displace = Callable[[Candidates], tuple[Array, Array]]
 """Candidates -> their (latitude, longitude) in 24 h, degrees, (k,)."""
@@ -37,24 +36,26 @@ def persistence(train: Identified, validation: Identified) -> Displace:
 
 
 def steering_flow(train: Identified, validation: Identified) -> Displace:
-    """Learn how far the mean wind around a cyclone carries it."""
+    """Learn from the mean wind around a cyclone how far it is carried."""
 
     def describe(found: Candidates) -> Array:
-        flows = [mean_winds(found, (0.0,), radius_km)[:, :, 0, 0] for radius_km in STEERING_KM]
+        flows = [mean_winds(found, (0.0,), radius_km).mean(axis=1)[:, :, 0, 0] for radius_km in STEERING_KM]
         return np.column_stack([climatology(found), *flows])
 
     return _fitted(train, validation, describe, _ridges())
 
 
 def wind_patterns(train: Identified, validation: Identified) -> Displace:
-    """Learn from the principal components of the wind out to 1500 km: also the flow that the cyclone will come into."""
+    """Learn from the principal components of the wind within 1800 km in every frame.
+
+    They tell which flow the cyclone will come into, and how that changes.
+    """
 
     def describe(found: Candidates) -> Array:
-        winds = mean_winds(found, PATTERN_KM, STEERING_KM[0])
-        return np.column_stack([climatology(found), motion(found), winds.reshape(len(winds), 2 * len(PATTERN_KM) ** 2)])
+        winds = mean_winds(found, PATTERN_KM, PATTERN_RADIUS_KM)
+        return np.column_stack([climatology(found), winds.reshape(len(winds), np.prod(winds.shape[1:]))])
 
-    components = [make_pipeline(StandardScaler(), PCA(share, svd_solver="full")) for share in PATTERNS]
-    return _fitted(train, validation, describe, [make_pipeline(p, ridge) for p in components for ridge in _ridges()])
+    return _fitted(train, validation, describe, _ridges(PCA(VARIANCE_KEPT, svd_solver="full")))
 
 
 def climatology(found: Candidates) -> Array:
@@ -70,19 +71,22 @@ def motion(found: Candidates) -> Array:
     candidate is itself a maximum of another frame.
     """
     n, y, x = found.example, np.rint(found.column("y")).astype(int), np.rint(found.column("x")).astype(int)
-    seen = ~np.isnan(found.fields[n, -1, 0, y, x])
-    before = maxima(found.examples, found.fields[:, 0, 0], SMOOTHING_KM[1])
-    here = found.table[["example", "latitude", "longitude", "poleward"]][seen].rename_axis("row").reset_index()
+    before = maxima(found.examples, np.where(found.known[:, 0], found.fields[:, 0, 0], np.nan), SMOOTHING_KM[1])
+    here = (
+        found.table[["example", "latitude", "longitude", "poleward"]][found.known[n, -1, y, x]]
+        .rename_axis("row")
+        .reset_index()
+    )
     pairs = here.merge(before[["example", "latitude", "longitude"]], on="example", suffixes=("", "_before"))
     ends = [pairs[name].to_numpy() for name in ("latitude_before", "longitude_before", "latitude", "longitude")]
     pairs["km"] = distance_km(*ends)
     pairs["east"], pairs["north"] = displacement_km(*ends)
     nearest = pairs[pairs["km"] <= REACH_KM].sort_values("km", kind="stable").drop_duplicates("row")
-    known = np.zeros((len(found), 3))
-    known[nearest["row"]] = np.column_stack(
+    moved = np.zeros((len(found), 3))
+    moved[nearest["row"]] = np.column_stack(
         [nearest["east"], nearest["north"] * nearest["poleward"], np.ones(len(nearest))]
     )
-    return known
+    return moved
 
 
 def _fitted(train: Identified, validation: Identified, describe: Describe, choices: Sequence[Regressor]) -> Displace:
@@ -110,5 +114,6 @@ def _sample(part: Identified, describe: Describe) -> Sample:
     return Sample(describe(found), np.column_stack([east, north * found.column("poleward")]))
 
 
-def _ridges() -> list[Regressor]:
-    return [make_pipeline(StandardScaler(), Ridge(ridge)) for ridge in RIDGES]
+def _ridges(*before: PCA) -> list[Regressor]:
+    """Return the ridge regressions of standardised values, after another step if need be."""
+    return [make_pipeline(StandardScaler(), *before, Ridge(ridge)) for ridge in RIDGES]

@@ -14,7 +14,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 Array = NDArray[np.float64]
 
-LOOSENESS = (0.03, 0.1, 0.3)
+LOOSENESS = (0.01, 0.1, 0.3)
 """Inverse ridge strengths that the logistic regression tries."""
 FEWEST = 3
 """With fewer rows than this a regression states their mean."""
@@ -59,13 +59,15 @@ def polynomial(degree: int, last: Any) -> Any:
     return make_pipeline(StandardScaler(), powers, StandardScaler(), last)
 
 
-def likeliest_classifier(degree: int, train: Sample, validation: Sample) -> Classifier:
-    """Return the logistic regression on a polynomial of the values under which the validation sample is likeliest."""
+def likeliest_classifier(degrees: Sequence[int], train: Sample, validation: Sample) -> Classifier:
+    """Return the logistic regression on a polynomial of the values that makes the validation sample likeliest."""
 
     def loss(fitted: Classifier) -> float:
         return float(log_loss(validation.target, fitted.predict_proba(validation.values), labels=[False, True]))
 
-    choices = [polynomial(degree, LogisticRegression(C=loose, max_iter=2000)) for loose in LOOSENESS]
+    choices = [
+        polynomial(degree, LogisticRegression(C=loose, max_iter=2000)) for degree in degrees for loose in LOOSENESS
+    ]
     return min((choice.fit(train.values, train.target) for choice in choices), key=loss)
 
 

@@ -1,0 +1,1 @@
+"""Backbones that come with the toolkit: one folder each, with weights, configuration, card and recipe."""
