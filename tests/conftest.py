@@ -1,5 +1,7 @@
 """Strict and offline: the settings every test runs under."""
 
+import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,17 @@ if TYPE_CHECKING:
     from toolkit.task import Task
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of the tests' own, and no settings from the environment they are run in."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("TOOLKIT_")]:
+            patch.delenv(name)
+        cache = tmp_path_factory.mktemp("cache")
+        patch.setenv("TOOLKIT_CACHE", str(cache))
+        yield cache
 
 
 @pytest.fixture(scope="session")
@@ -87,14 +100,14 @@ def small_task() -> "Task":
 
 @pytest.fixture(scope="session")
 def random_backbone(tmp_path_factory: pytest.TempPathFactory, smooth_store: "Store") -> Path:
-    """The folder of a small backbone with random weights and a Lagrangian readout, made for `smooth_store`."""
+    """The folder of a small backbone with random weights and all pretexts, made for `smooth_store`."""
     import torch
 
     from toolkit.backbones.card import Card
     from toolkit.backbones.features import FeatureSpec
     from toolkit.backbones.vit import build
     from toolkit.backbones.weights import save_backbone
-    from toolkit.pretexts import lagrangian
+    from toolkit.pretexts.known import PRETEXTS, readout_names
     from toolkit.pretrain import normalisation_for
 
     normalisation = normalisation_for(("vorticity", "divergence"), smooth_store)
@@ -105,15 +118,16 @@ def random_backbone(tmp_path_factory: pytest.TempPathFactory, smooth_store: "Sto
         spec=spec,
         architecture={"depth": 2, "heads": 2},
         normalisation=normalisation,
-        pretexts={"lagrangian": 1.0},
-        readouts=("displacement_24h",),
+        pretexts=dict.fromkeys(PRETEXTS, 1.0),
+        readouts=readout_names(PRETEXTS),
         parameters=0,
         weights_sha256="",
     )
     folder = tmp_path_factory.mktemp("random-backbone")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        save_backbone(folder, card, build(spec, card.architecture, 3), {"lagrangian": lagrangian.PRETEXT.module(spec)})
+        modules = {name: pretext.module(spec) for name, pretext in PRETEXTS.items()}
+        save_backbone(folder, card, build(spec, card.architecture, 3), modules)
     return folder
 
 
@@ -140,7 +154,7 @@ def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     named = dict(zip(("u_component_of_wind", "v_component_of_wind"), np.moveaxis(winds, 1, 0), strict=True))
     fields = xr.Dataset({name: (dimensions, w, {"units": "m s**-1"}) for name, w in named.items()}, coordinates)
     folder = tmp_path_factory.mktemp("world") / "tiny"
-    fields.assign_attrs(source="simulated", size="tiny", seed=2).to_zarr(folder / "fields.zarr", consolidated=False)
+    fields.assign_attrs(source="simulated", size="custom", seed=2).to_zarr(folder / "fields.zarr", consolidated=False)
     write_best_track(folder / "hurdat2.txt", pd.concat(tables, ignore_index=True))
     return folder
 

@@ -28,6 +28,7 @@ class Settings(BaseModel):
     precision: Literal["no", "bf16", "fp16"] = "no"
     batch_size: int = Field(32, gt=0)
     lr: float = Field(1e-3, gt=0, description="peak learning rate")
+    warmup_share: float = Field(0.05, ge=0, lt=1, description="share of the steps over which the learning rate rises")
     threads: int = Field(0, ge=0, description="processor threads; 0 leaves torch's own choice")
 
 
@@ -39,7 +40,7 @@ class FinetuneSettings(Settings):
     method: Literal["probe", "lora", "full", "scratch"] = "lora"
     backbone: str = "shallow-vit"
     labels: int | None = Field(None, gt=0, description="labelled groups (storms) to train on; none takes all")
-    epochs: float = Field(6.0, gt=0)
+    epochs: float = Field(4.0, gt=0)
     least_steps: int = Field(300, gt=0, description="steps even where the epochs are over sooner")
     lora_rank: int = Field(8, gt=0)
     lora_alpha: int = Field(16, gt=0)
@@ -113,8 +114,10 @@ def configured(
 
 
 def template(model: type[Settings], filled: Mapping[str, Any]) -> str:
-    """Return a commented YAML file with every setting of a command, those in `filled` and the defaults of all others."""
-    lines = ["# Every setting may be left out. KEY=VALUE on the command line and TOOLKIT_KEY in the environment go first."]
+    """Return a commented YAML file with every setting of a command: those in `filled`, else the defaults."""
+    lines = [
+        "# Every setting may be left out. KEY=VALUE on the command line and TOOLKIT_KEY in the environment go first."
+    ]
     defaults = model.model_construct().model_dump(mode="json", warnings=False)
     for key, field in model.model_fields.items():
         line = f"{key}: {json.dumps(filled.get(key, defaults.get(key)))}"

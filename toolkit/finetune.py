@@ -31,7 +31,7 @@ TEST_SEED = 77
 """The test windows are the same for every seed and budget."""
 BACKBONE_RATE = {"probe": 0.0, "lora": 1.0, "full": 0.3, "scratch": 1.0}
 """The backbone's learning rate relative to the head's."""
-VALIDATIONS = 6
+VALIDATIONS = 3
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,14 @@ def load_data(task: Task, world: Path, labels: int | None, seed: int) -> Data:
     table = task.labels(world)
     year_of = group_years(table)
     years = split_years(sorted(set(year_of)))
-    groups = {part: year_of.index[year_of.isin(getattr(years, part))].tolist() for part in ("train", "validation", "test")}
-    few = None if labels is None else min(max(FEWEST_VALIDATION_GROUPS, labels // VALIDATION_SHARE), len(groups["validation"]))
+    groups = {
+        part: year_of.index[year_of.isin(getattr(years, part))].tolist() for part in ("train", "validation", "test")
+    }
+    few = (
+        None
+        if labels is None
+        else min(max(FEWEST_VALIDATION_GROUPS, labels // VALIDATION_SHARE), len(groups["validation"]))
+    )
     train = cut_examples(task, store, table, chosen_groups(groups["train"], labels, seed), seed)
     validation = cut_examples(task, store, table, chosen_groups(groups["validation"], few, seed), seed + 1)
     return Data(store, years, train, validation, cut_examples(task, store, table, groups["test"], TEST_SEED))
@@ -71,6 +77,7 @@ def schedule_of(settings: FinetuneSettings, method: str, examples: int) -> Sched
         steps=steps,
         batch_size=settings.batch_size,
         learning_rates={"head": settings.lr, "backbone": settings.lr * BACKBONE_RATE[method]},
+        warmup_share=settings.warmup_share,
         validate_every=max(1, steps // VALIDATIONS),
         checkpoint_every=max(1, min(100, steps // 4)),
         seed=settings.seed,
@@ -81,7 +88,9 @@ def opened_backbone(task: Task, settings: FinetuneSettings, store: Store) -> Bac
     """Load the backbone and refuse it where it does not fit the task or the store."""
     backbone = load_backbone(backbone_folder(settings.backbone))
     units = {channel.name: channel.units for channel in store.channels}
-    check_fits(backbone.card, task.inputs.variables, tuple(units[v] for v in task.inputs.variables), store.latitude_spacing)
+    check_fits(
+        backbone.card, task.inputs.variables, tuple(units[v] for v in task.inputs.variables), store.latitude_spacing
+    )
     return backbone
 
 
@@ -136,6 +145,7 @@ def _results(
         "method": settings.method,
         "backbone": None if settings.method == "scratch" else backbone.card.name,
         "labels": data.train.truth["group"].nunique(),
+        "groups": task.groups,
         "seed": settings.seed,
         "primary": task.primary,
         "metrics": metric_intervals(task.metrics, [ours.scores]),

@@ -16,7 +16,7 @@ from toolkit.data.normalise import Normalisation
 from toolkit.errors import UserError
 from toolkit.evaluate import CHUNK, Readouts, inputs, outputs
 from toolkit.examples import Examples
-from toolkit.pretexts.known import readout_names, readouts
+from toolkit.pretexts.known import readout_channels, readout_names, readouts
 from toolkit.task import Task
 from toolkit.train import Run, Schedule, train
 
@@ -44,7 +44,7 @@ def assemble(task: Task, card: Card, backbone: Backbone | None, method: str, lor
         raise UserError(
             f"The task {task.name} looks at the frames {looks} h, the backbone {card.name} was trained on {knows} h."
         )
-    usable = usable_readouts(task, card) if backbone else ()
+    usable = usable_readouts(task, card) if backbone else {}
     module = build(card.spec, card.architecture, seed)
     if backbone:
         module.load_state_dict(backbone.module.state_dict())
@@ -56,9 +56,10 @@ def assemble(task: Task, card: Card, backbone: Backbone | None, method: str, lor
     return Parts(model, read, card.normalisation)
 
 
-def usable_readouts(task: Task, card: Card) -> tuple[str, ...]:
-    """Return the readouts that the task can use and the backbone has."""
-    return tuple(name for name in task.readouts if name in readout_names(card.pretexts))
+def usable_readouts(task: Task, card: Card) -> dict[str, int]:
+    """Return the readouts that the task can use and the backbone has, and their numbers of channels."""
+    names = [name for name in task.readouts if name in readout_names(card.pretexts)]
+    return readout_channels(names, card.spec)
 
 
 def fit(

@@ -35,7 +35,7 @@ def recipe_text(card: Card, settings: PretrainSettings) -> str:
 
 def _made(path: str, world: Mapping[str, Any]) -> str:
     known = f"{world['from']} to {world['to']}, {world['times']} times, SHA-256 {world['sha256']}"
-    if not {"size", "seed"} <= world.keys():
+    if world.get("size", "custom") == "custom":
         return f"# {path}: {known}"
     return f"# {path}: {known}\n# toolkit data world {path} --size {world['size']} --seed {world['seed']}"
 

@@ -130,6 +130,7 @@ def _schedule(settings: PretrainSettings) -> Schedule:
         steps=settings.max_steps,
         batch_size=settings.batch_size,
         learning_rates={"": settings.lr},
+        warmup_share=settings.warmup_share,
         checkpoint_every=settings.checkpoint_every,
         seed=settings.seed,
     )

@@ -84,7 +84,7 @@ def load_adapted(folder: Path, task: Task) -> tuple[Saved, Parts]:
 
 
 def _rebuilt(folder: Path, task: Task, method: str, base: Backbone) -> Parts:
-    names = usable_readouts(task, base.card) if method != "scratch" else ()
+    names = usable_readouts(task, base.card) if method != "scratch" else {}
     head = task.head(base.card.spec, names)
     head.load_state_dict(load_file(folder / "head.safetensors"))
     module = build(base.card.spec, base.card.architecture, seed=0)

@@ -69,12 +69,13 @@ class Task:
 
     labels(world folder) -> table, one row per labelled object and time: time (datetime64, UTC), latitude, longitude
     (degrees), group (the storm, station or event that must stay on one side of a split), and target columns.
-    head(FeatureSpec, readouts) -> module called with `toolkit.heads.Features`; returns the output (b, ...).
+    head(FeatureSpec, readouts {name: channels}) -> module from `toolkit.heads.Features` to the output (b, ...).
     encode(examples) -> dense targets {name: array (n, ...)} in the windows' own orientation.
     loss(output, targets {name: tensor (b, ...)}) -> {part: scalar}.
     decode(output array (n, ...), examples) -> predictions, a table in physical units (see `toolkit.metrics`).
     choose(predictions, truth, examples) -> threshold, chosen on validation; keep(predictions, threshold) -> those that
     are worth stating.
+    groups: what a group is called in the plural, such as storms.
     figures: what the report shows of a run, beside what it shows of every task.
     export(predictions with a column time) -> the table that `toolkit predict` writes.
     readouts: names of the pretexts' readouts that the head can use.
@@ -85,7 +86,7 @@ class Task:
     inputs: Inputs
     placement: Placement
     labels: Callable[[Path], pd.DataFrame]
-    head: Callable[["FeatureSpec", tuple[str, ...]], "nn.Module"]
+    head: Callable[["FeatureSpec", Mapping[str, int]], "nn.Module"]
     encode: Callable[["Examples"], dict[str, np.ndarray]]
     loss: Callable[["Tensor", Mapping[str, "Tensor"]], dict[str, "Tensor"]]
     decode: Callable[[np.ndarray, "Examples"], pd.DataFrame]
@@ -98,4 +99,5 @@ class Task:
     readouts: tuple[str, ...] = ()
     export: Callable[[pd.DataFrame], pd.DataFrame] = time_first
     figures: tuple["Figure", ...] = ()
+    groups: str = "groups"
     defaults: Mapping[str, Any] = field(default_factory=dict)

@@ -15,7 +15,8 @@ from toolkit.examples import Examples
 from toolkit.geodesy import displaced, displacement_km
 from toolkit.heads import Features, PixelHead
 
-READOUT = "displacement_24h"
+DISPLACEMENT, NEXT_FRAMES = "displacement_24h", "next_frames"
+"""Readouts the head can use: where the air will be in 24 h, and the fields expected 6 and 24 h later."""
 CENTRE_SPREAD = 1.1
 """Standard deviation (pixels) of the bump that marks a centre."""
 WIND_MEAN_KT, WIND_SCALE_KT, DISPLACEMENT_SCALE_KM = 45.0, 25.0, 400.0
@@ -29,26 +30,31 @@ class CycloneHead(nn.Module):
     """Features to (b, 6, h, w): logit of a centre; wind; displacement eastward and poleward; offset down and right.
 
     Wind and displacement are in scales of their own. The offset is the way from a pixel to the centre beside it, in
-    pixels. Where the backbone hands over its readout of the air's displacement, the head's displacement is that
-    readout with a gain and a shift fitted to the labels, plus a learned residual that begins at zero.
+    pixels. Where the backbone hands over its readout of the air's displacement, the head's displacement is linear in
+    it, in the sine of latitude and in the wind (a vortex drifts through the air poleward and westward, a strong one
+    faster): ten numbers fitted to the labels. And the fields the backbone expects later, in which analysis errors have
+    averaged out, are looked at beside those that were observed.
     """
 
-    def __init__(self, spec: FeatureSpec, readouts: tuple[str, ...]) -> None:
+    def __init__(self, spec: FeatureSpec, readouts: Mapping[str, int]) -> None:
         """Build the head; the first guess of a centre's probability is 1 %."""
         super().__init__()
-        self.pixels = PixelHead(spec, 6, bias=(-4.6, 0.0, 0.0, 0.0, 0.0, 0.0))
-        if READOUT in readouts:
-            self.gain = nn.Parameter(torch.ones(2))
-            self.shift = nn.Parameter(torch.zeros(2))
+        beside = {name: channels for name, channels in readouts.items() if name == NEXT_FRAMES}
+        self.pixels = PixelHead(spec, 6, beside, bias=(-4.6, 0.0, 0.0, 0.0, 0.0, 0.0))
+        if DISPLACEMENT in readouts:
+            self.drift = nn.Linear(4, 2)
+            self.drift.weight.data = torch.eye(2, 4)
+            nn.init.zeros_(self.drift.bias)
 
     def forward(self, features: Features) -> Tensor:
         """Return the output (b, 6, h, w)."""
         out = self.pixels(features)
-        if READOUT not in features.readouts:
+        if DISPLACEMENT not in features.readouts:
             return out
-        air = features.readouts[READOUT] / DISPLACEMENT_SCALE_KM
-        moved = self.gain[:, None, None] * air + self.shift[:, None, None]
-        return torch.cat([out[:, :2], out[:, 2:4] + moved, out[:, 4:]], 1)
+        air = features.readouts[DISPLACEMENT] / DISPLACEMENT_SCALE_KM
+        known = torch.cat([air, features.planes[:, -1:], out[:, 1:2].detach()], 1)
+        moved = self.drift(known.movedim(1, -1)).movedim(-1, 1)
+        return torch.cat([out[:, :2], moved, out[:, 4:]], 1)
 
 
 def encode(examples: Examples) -> dict[str, NDArray[np.float32]]:
@@ -132,4 +138,3 @@ def _displacement(examples: Examples, truth: pd.DataFrame) -> tuple[NDArray, NDA
     place = ("latitude", "longitude", "latitude_24h", "longitude_24h")
     east, north = displacement_km(*(truth[name].to_numpy() for name in place))
     return east, north * np.where(examples.mirrored(truth["example"]), -1, 1)
-

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,11 @@ def write(path: Path, names: tuple[str, ...], level: float | None = 850, hours: 
     """Write a NetCDF file of random fields on a 10 degree grid and return its path."""
     rng = np.random.default_rng(0)
     time = np.datetime64("2020-08-01", "ns") + np.array(hours) * np.timedelta64(1, "h")
-    coordinates = {"time": time, "latitude": np.linspace(90, -90, 19), "longitude": np.arange(0, 360, 10.0)}
+    coordinates: dict[str, Any] = {
+        "time": time,
+        "latitude": np.linspace(90, -90, 19),
+        "longitude": np.arange(0, 360, 10.0),
+    }
     dimensions: tuple[str, ...] = ("time", "latitude", "longitude")
     shape: tuple[int, ...] = (len(hours), 19, 36)
     if level is not None:

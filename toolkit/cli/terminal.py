@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 RESUME = "toolkit.resume"
 INTERRUPTED = 130
-PLAIN_SHARE = 0.1
-"""Without a terminal a line is printed whenever this share of a stage is done; ten times as often with --verbose."""
+LINES = 10
+"""Without a terminal so many lines are printed of a stage; ten times as many with --verbose."""
 
 
 class Guarded(TyperGroup):
@@ -58,15 +58,16 @@ def told(quiet: bool, verbose: bool) -> Iterator["Told"]:
     """Yield whom a long job tells: one bar on a terminal, lines otherwise, nothing when quiet."""
     from toolkit.told import Told
 
-    if not verbose:
-        warnings.simplefilter("ignore")
-    if quiet:
-        yield Told()
-    elif sys.stderr.isatty():
-        with _bar() as bar:
-            yield _on_bar(bar)
-    else:
-        yield _in_lines(PLAIN_SHARE / 10 if verbose else PLAIN_SHARE)
+    with warnings.catch_warnings():
+        if not verbose:
+            warnings.simplefilter("ignore")
+        if quiet:
+            yield Told()
+        elif sys.stderr.isatty():
+            with _bar() as bar:
+                yield _on_bar(bar)
+        else:
+            yield _in_lines(10 * LINES if verbose else LINES)
 
 
 def _bar() -> "Progress":
@@ -94,21 +95,22 @@ def _on_bar(bar: "Progress") -> "Told":
     return Told(stage, step, share)
 
 
-def _in_lines(every: float) -> "Told":
+def _in_lines(lines: int) -> "Told":
     from toolkit.told import Told
 
-    state = {"next": every, "began": time.monotonic()}
+    state = {"line": 0, "began": time.monotonic()}
 
     def say(text: str) -> None:
         typer.echo(f"[{time.monotonic() - state['began']:6.1f} s] {text}", err=True)
 
     def stage(text: str) -> None:
-        state["next"] = every
+        state["line"] = 0
         say(text)
 
     def at(part: float, text: Callable[[], str]) -> None:
-        if part >= state["next"] - 1e-9:
-            state["next"] = (part // every + 1) * every
+        line = int(lines * part + 1e-9)
+        if line > state["line"]:
+            state["line"] = line
             say(text())
 
     def step(numbers: dict[str, float], steps: int) -> None:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from xarray import Dataset
 
 from toolkit.data.normalise import Moments, Normalisation, no_moments, with_values
+from toolkit.data.reading import reading
 from toolkit.data.store import Store, as_dataset, time_blocks, verify
 from toolkit.errors import UserError
 
@@ -79,7 +80,8 @@ def _survey(
     counts: dict[str, list[NDArray[np.int64]]] = {name: [] for name in names}
     moments = {name: no_moments(1) for name in names}
     for rows in time_blocks(fields):
-        loaded = fields.isel(time=rows).compute()
+        with reading(fields.attrs.get("source", "The dataset")):
+            loaded = fields.isel(time=rows).compute()
         for name in names:
             values = loaded[name].to_numpy()
             mean, distance = usual.get(name, (0.0, np.inf))

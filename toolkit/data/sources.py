@@ -11,6 +11,7 @@ import xarray as xr
 
 from toolkit.data.dialects import VARIABLES, canonical, recognised
 from toolkit.data.dynamics import derivation
+from toolkit.data.reading import reading
 from toolkit.errors import UserError, unknown
 
 CHUNK_BYTES = 64_000_000
@@ -110,7 +111,8 @@ def _derived(ds: xr.Dataset, winds: list[xr.DataArray], notes: list[str]) -> dic
     times = max(1, DERIVED_AT_ONCE_BYTES // (winds[0].dtype.itemsize * latitude.size * longitude.size))
     if winds[0].chunks is not None:
         winds = [wind.chunk(time=times, latitude=-1, longitude=-1) for wind in winds]
-    complete = "missing_data" not in ds.attrs and bool((np.isfinite(winds[0]) & np.isfinite(winds[1])).all())
+    with reading(ds.attrs.get("source", "the dataset")):
+        complete = "missing_data" not in ds.attrs and bool((np.isfinite(winds[0]) & np.isfinite(winds[1])).all())
     method, sentence = derivation(latitude, longitude, complete)
     notes.append(sentence)
 

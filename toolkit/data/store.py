@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from toolkit import files
 from toolkit.data.normalise import Moments, Normalisation, fitted, no_moments, with_values
+from toolkit.data.reading import reading
 from toolkit.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -250,7 +251,8 @@ def _write_values(
         np.lib.format.write_array_header_1_0(stream, {"descr": "<f2", "fortran_order": False, "shape": shape})
         start = stream.tell()
         for rows in time_blocks(fields):
-            loaded = fields.isel(time=rows).compute()
+            with reading(fields.attrs.get("source", "The dataset")):
+                loaded = fields.isel(time=rows).compute()
             block = np.stack([loaded[name].to_numpy() for name in variables], axis=1)
             _check_finite(block, variables, loaded["time"].to_numpy(), missing_data)
             stored = np.empty(block.shape, np.float16)

@@ -45,13 +45,14 @@ class Target:
 class Readout:
     """A field that a pretext's module predicts and that a task can use directly.
 
-    `read(module, tokens (b, n, d), grid (rows, columns) of tokens) -> (b, len(units), h, w)` in `units`, at the pixels
-    of the window, in the window's own orientation (a mirrored window gives mirrored values).
+    `read(module, tokens (b, n, d), grid (rows, columns) of tokens, spec) -> (b, channels(spec), h, w)` in `unit`, at
+    the pixels of the window, in the window's own orientation (a mirrored window gives mirrored values).
     """
 
     name: str
-    units: tuple[str, ...]
-    read: Callable[[nn.Module, Tensor, tuple[int, int]], Tensor]
+    unit: str
+    channels: Callable[[FeatureSpec], int]
+    read: Callable[[nn.Module, Tensor, tuple[int, int], FeatureSpec], Tensor]
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """The pretexts there are, by name, and the readouts that a loaded backbone can hand to a task."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from toolkit.backbones.features import FeatureSpec
 from toolkit.backbones.weights import Backbone
 from toolkit.errors import unknown
 from toolkit.pretexts import lagrangian, masked, nextframe
@@ -24,12 +25,18 @@ def pretext_named(name: str) -> Pretext:
     return PRETEXTS[name]
 
 
+def readout_channels(names: Iterable[str], spec: FeatureSpec) -> dict[str, int]:
+    """Return the number of channels of each readout in `names`."""
+    known = {p.readout.name: p.readout.channels(spec) for p in PRETEXTS.values() if p.readout}
+    return {name: known[name] for name in names}
+
+
 def readout_names(pretexts: Mapping[str, float]) -> tuple[str, ...]:
     """Return the names of the fields that backbones trained on these pretexts can hand over."""
     return tuple(p.readout.name for name in pretexts if (p := pretext_named(name)).readout)
 
 
-def readouts(backbone: Backbone, wanted: tuple[str, ...]) -> ReadFields:
+def readouts(backbone: Backbone, wanted: Iterable[str]) -> ReadFields:
     """Return the function from windows (b, planes, h, w) to the wanted readouts {name: (b, c, h, w)}, without gradient.
 
     What the backbone cannot hand over is left out. The function computes where the windows lie, and uses the backbone
@@ -47,8 +54,10 @@ def readouts(backbone: Backbone, wanted: tuple[str, ...]) -> ReadFields:
     def read(x: Tensor) -> dict[str, Tensor]:
         if not parts:
             return {}
-        grid = (x.shape[-2] // backbone.card.spec.patch, x.shape[-1] // backbone.card.spec.patch)
+        spec = backbone.card.spec
+        grid = (x.shape[-2] // spec.patch, x.shape[-1] // spec.patch)
         tokens = backbone.module.to(x.device).forward_features(x)
-        return {p.readout.name: p.readout.read(module.to(x.device), tokens, grid) for p, module in parts if p.readout}
+        moved = [(p.readout, module.to(x.device)) for p, module in parts if p.readout]
+        return {readout.name: readout.read(module, tokens, grid, spec) for readout, module in moved}
 
     return read

@@ -104,7 +104,7 @@ def _cells(module: nn.Module, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
     return nn.functional.pixel_shuffle(cells, CELLS)
 
 
-def _read(module: nn.Module, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+def _read(module: nn.Module, tokens: Tensor, grid: tuple[int, int], _spec: FeatureSpec) -> Tensor:
     cells = _cells(module, tokens, grid) * SCALE_KM
     return nn.functional.interpolate(cells, scale_factor=float(STRIDE), mode="bilinear")
 
@@ -121,5 +121,5 @@ PRETEXT = Pretext(
     module=_module,
     loss=lagrangian_loss,
     targets={"displacement": Target(make=displacements, stride=STRIDE, odd_channels=(1,))},
-    readout=Readout("displacement_24h", ("km", "km"), _read),
+    readout=Readout("displacement_24h", "km", lambda _: 2, _read),
 )

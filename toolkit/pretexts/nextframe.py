@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from toolkit.backbones.features import FeatureSpec
-from toolkit.pretexts.contract import Pretext, Target, Views, finite_mean, patches
+from toolkit.pretexts.contract import Pretext, Readout, Target, Views, finite_mean, patches, unpatched
 
 HOURS = (6, 24)
 
@@ -27,7 +27,16 @@ def _target_name(hours: int) -> str:
 
 
 def _module(spec: FeatureSpec) -> nn.Module:
-    return nn.Linear(spec.dim, len(HOURS) * len(spec.variables) * spec.patch**2)
+    return nn.Linear(spec.dim, _channels(spec) * spec.patch**2)
+
+
+def _channels(spec: FeatureSpec) -> int:
+    return len(HOURS) * len(spec.variables)
+
+
+def _read(module: nn.Module, tokens: Tensor, grid: tuple[int, int], spec: FeatureSpec) -> Tensor:
+    values = module(tokens).reshape(*tokens.shape[:2], _channels(spec), spec.patch**2)
+    return unpatched(values, spec.patch, grid)
 
 
 PRETEXT = Pretext(
@@ -36,4 +45,5 @@ PRETEXT = Pretext(
     module=_module,
     loss=nextframe_loss,
     targets={_target_name(hours): Target(hours=hours) for hours in HOURS},
+    readout=Readout("next_frames", "standard deviations", _channels, _read),
 )

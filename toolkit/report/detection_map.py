@@ -21,6 +21,8 @@ WIDTH_IN, DPI = 12.0, 150
 STRONG = 99.8
 """Percentile of the field that gets the full colour."""
 CYCLONIC, ANTICYCLONIC = "#b0322a", "#31689b"
+OVER_LAND = 1.5
+"""Above matplotlib's order of filled areas, below that of the coasts."""
 LARGEST = 260.0
 """Area of the mark of a certain object, square points."""
 
@@ -50,8 +52,8 @@ def draw_detections(path: Path, panels: list[Panel], covered: NDArray[np.bool_])
             draw_ground(axes, box, coastlines=True)
             _draw_field(axes, box, panel.field, strongest)
             _draw_objects(axes, box, panel.objects, later)
-            count = f"{len(panel.objects)} stated"
-            axes.set_title(f"{np.datetime_as_string(panel.time, 'm').replace('T', ' ')} UTC   {count}")
+            moment = np.datetime_as_string(panel.time, "m").replace("T", " ")
+            axes.set_title(f"{moment} UTC   {len(panel.objects)} objects stated")
         figure.legend(**_legend(later))
         figure.savefig(path, dpi=DPI, facecolor=theme.SURFACE)
 
@@ -77,9 +79,8 @@ def _draw_field(axes: Axes, box: Box, field: NDArray[np.float32], strongest: flo
     picture = np.concatenate([colours, np.abs(share[..., None]) ** 0.8], axis=-1)
     west, east = (columns[0] - 0.5) * spacing, (columns[-1] + 0.5) * spacing
     limits = axes.get_xlim(), axes.get_ylim()
-    axes.imshow(
-        picture, extent=(west, east, -90 - spacing / 2, 90 + spacing / 2), interpolation="bilinear", aspect="auto"
-    )
+    extent = (west, east, -90 - spacing / 2, 90 + spacing / 2)
+    axes.imshow(picture, extent=extent, interpolation="bilinear", aspect="auto", zorder=OVER_LAND)
     axes.set_aspect(box.aspect)
     axes.set_xlim(limits[0])
     axes.set_ylim(limits[1])

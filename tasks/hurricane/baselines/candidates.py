@@ -32,9 +32,10 @@ class Candidates:
     """Places in windows where a cyclone may be.
 
     fields (n, t, c, h, w): what the windows show, by `FIELDS`, the analysis time last; gaps are filled from the other
-    frames, NaN where none knows. known (n, t, h, w): where vorticity was not a gap. `table`, one row per candidate: example; latitude, longitude; y, x (pixels); peak, the smoothed cyclonic vorticity there, 1e-5 s-1;
-    orientation, -1 where the picture must be reflected top to bottom to have the pole above and cyclones turn with
-    positive vorticity, else 1; poleward, 1 where the nearer pole is in the north, else -1.
+    frames, NaN where none knows. known (n, t, h, w): where vorticity was not a gap.
+    table, one row per candidate: example; latitude, longitude; y, x (pixels); peak, the smoothed cyclonic vorticity
+    there, 1e-5 s-1; orientation, -1 where the picture must be reflected top to bottom to have the nearer pole above,
+    else 1: times this, cyclonic vorticity is positive; poleward, 1 where the nearer pole is in the north, else -1.
     """
 
     examples: Examples
@@ -51,7 +52,7 @@ class Candidates:
 
     @property
     def example(self) -> NDArray[np.intp]:
-        """The window (k,) each candidate lies in."""
+        """The window each candidate lies in, (k,)."""
         return self.table["example"].to_numpy(np.intp)
 
 

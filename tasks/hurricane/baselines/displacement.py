@@ -4,6 +4,7 @@ Each is a ridge regression of the displacement (east, poleward), km, on climatol
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -13,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from tasks.hurricane.baselines.candidates import Array, Candidates, maxima
 from tasks.hurricane.baselines.detection import SMOOTHING_KM, Describe, Identified
-from tasks.hurricane.baselines.regression import Regressor, Sample, nearest_regressor
+from tasks.hurricane.baselines.regression import Sample, nearest_regressor
 from tasks.hurricane.baselines.surroundings import mean_winds
 from toolkit.geodesy import displaced, displacement_km, distance_km
 
@@ -70,26 +71,20 @@ def motion(found: Candidates) -> Array:
     It starts at the nearest vorticity maximum of that frame. It is not known in a gap of the analysis, where a
     candidate is itself a maximum of another frame.
     """
-    n, y, x = found.example, np.rint(found.column("y")).astype(int), np.rint(found.column("x")).astype(int)
     before = maxima(found.examples, np.where(found.known[:, 0], found.fields[:, 0, 0], np.nan), SMOOTHING_KM[1])
-    here = (
-        found.table[["example", "latitude", "longitude", "poleward"]][found.known[n, -1, y, x]]
-        .rename_axis("row")
-        .reset_index()
-    )
-    pairs = here.merge(before[["example", "latitude", "longitude"]], on="example", suffixes=("", "_before"))
+    y, x = np.rint(found.column("y")).astype(int), np.rint(found.column("x")).astype(int)
+    seen = found.table[found.known[found.example, -1, y, x]].rename_axis("row").reset_index()
+    pairs = seen.merge(before[["example", "latitude", "longitude"]], on="example", suffixes=("", "_before"))
     ends = [pairs[name].to_numpy() for name in ("latitude_before", "longitude_before", "latitude", "longitude")]
-    pairs["km"] = distance_km(*ends)
-    pairs["east"], pairs["north"] = displacement_km(*ends)
-    nearest = pairs[pairs["km"] <= REACH_KM].sort_values("km", kind="stable").drop_duplicates("row")
-    moved = np.zeros((len(found), 3))
-    moved[nearest["row"]] = np.column_stack(
-        [nearest["east"], nearest["north"] * nearest["poleward"], np.ones(len(nearest))]
-    )
-    return moved
+    east, north = displacement_km(*ends)
+    moves = pairs[["row"]].assign(km=distance_km(*ends), east=east, poleward=north * pairs["poleward"], found=1.0)
+    nearest = moves[moves["km"] <= REACH_KM].sort_values("km", kind="stable").drop_duplicates("row")
+    known = np.zeros((len(found), 3))
+    known[nearest["row"]] = nearest[["east", "poleward", "found"]]
+    return known
 
 
-def _fitted(train: Identified, validation: Identified, describe: Describe, choices: Sequence[Regressor]) -> Displace:
+def _fitted(train: Identified, validation: Identified, describe: Describe, choices: Sequence[Any]) -> Displace:
     """Fit the choice of regression that suits the validation best; the displacement starts where the candidate is."""
     samples = (_sample(part, describe) for part in (train, validation))
     regression = nearest_regressor(choices, *samples)
@@ -114,6 +109,6 @@ def _sample(part: Identified, describe: Describe) -> Sample:
     return Sample(describe(found), np.column_stack([east, north * found.column("poleward")]))
 
 
-def _ridges(*before: PCA) -> list[Regressor]:
+def _ridges(*before: PCA) -> list[Any]:
     """Return the ridge regressions of standardised values, after another step if need be."""
     return [make_pipeline(StandardScaler(), *before, Ridge(ridge)) for ridge in RIDGES]

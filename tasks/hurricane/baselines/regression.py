@@ -29,15 +29,22 @@ class Classifier(Protocol):
 
 
 class Regressor(Protocol):
-    """A regression."""
-
-    def fit(self, values: Array, target: Array) -> Any:
-        """Fit to values (k, p) and target (k,) or (k, m)."""
-        ...
+    """A fitted regression."""
 
     def predict(self, values: Array) -> Array:
         """Return the prediction (k,) or (k, m)."""
         ...
+
+
+@dataclass(frozen=True)
+class Silence:
+    """What is left to say where nothing was learned: NaN, in the shape of the target's rows."""
+
+    shape: tuple[int, ...]
+
+    def predict(self, values: Array) -> Array:
+        """Return NaN (k, ...)."""
+        return np.full((len(values), *self.shape), np.nan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +56,7 @@ class Sample:
 
     def complete(self) -> "Sample":
         """Return the rows whose target is known, that is, not NaN."""
-        known = np.isfinite(self.target.reshape(len(self.target), -1)).all(axis=1)
+        known = np.isfinite(self.target).all(axis=tuple(range(1, self.target.ndim)))
         return Sample(self.values[known], self.target[known])
 
 
@@ -71,14 +78,17 @@ def likeliest_classifier(degrees: Sequence[int], train: Sample, validation: Samp
     return min((choice.fit(train.values, train.target) for choice in choices), key=loss)
 
 
-def nearest_regressor(choices: Sequence[Regressor], train: Sample, validation: Sample) -> Regressor:
+def nearest_regressor(choices: Sequence[Any], train: Sample, validation: Sample) -> Regressor:
     """Return the choice, fitted to `train`, with the least mean distance from the target in the validation sample.
 
-    Rows without a target are left out. Without validation rows the training rows choose.
+    choices: scikit-learn regressions. Rows without a target are left out. Without validation rows the training
+    rows choose; without those there is `Silence`.
     """
     train, validation = train.complete(), validation.complete()
+    if not len(train.target):
+        return Silence(train.target.shape[1:])
     if len(train.target) < FEWEST:
-        choices = [DummyRegressor()] if len(train.target) else [DummyRegressor(strategy="constant", constant=np.nan)]
+        return DummyRegressor().fit(train.values, train.target)
     judge = validation if len(validation.target) else train
 
     def distance(fitted: Regressor) -> float:

@@ -60,7 +60,7 @@ def mean_winds(candidates: Candidates, offsets_km: Sequence[float], radius_km: f
     poleward_km = orientation[:, None] * (candidates.column("y")[:, None] - np.arange(h)) * pixel_km
     east_km = (np.arange(w) - candidates.column("x")[:, None]) * pixel_km * squeeze
     winds = candidates.fields[:, :, 2:]
-    known = ~np.isnan(winds[:, :, :1])
+    known = ~np.isnan(winds).any(axis=2, keepdims=True)
     shown = np.concatenate([np.where(known, winds, 0), known], axis=2)
     means = np.empty((len(candidates), t, 2, len(offsets), len(offsets)))
     for some in _blocks(len(candidates), 3 * t * h * w):

@@ -63,7 +63,7 @@ def _fixes(cyclone: Cyclone, start: np.datetime64) -> pd.DataFrame:
 
 
 def _status(wind_kt: np.ndarray, latitude: np.ndarray, heating: np.ndarray) -> np.ndarray:
-    """Return TD, TS or HU by wind; EX poleward of 35 degrees once the heating has ceased, LO when it fades elsewhere."""
+    """Return TD, TS or HU by wind; once the heating has ceased EX poleward of 35 degrees, LO for a weak one."""
     status = np.select([wind_kt >= 64, wind_kt >= 34], ["HU", "TS"], "TD").astype("<U2")
     ceased = heating < 0.004
     status[ceased & (wind_kt < 34)] = "LO"

@@ -17,8 +17,8 @@ HOUR = 3600.0
 class Climate:
     """Zonal wind (m s-1) of the jets and trades, time scales (s) of relaxation and drag, strength of the stirring.
 
-    `surface_drag` is that of `Fluid.drag`, m-1. `stirring` is the root-mean-square vorticity tendency at the storm tracks, s-2; its memory is `stirring_time`, its scales the total
-    wavenumbers in `stirring_degrees`.
+    `surface_drag` is that of `Fluid.drag`, m-1. `stirring` is the root-mean-square vorticity tendency at the storm
+    tracks, s-2; its memory is `stirring_time`, its scales the total wavenumbers in `stirring_degrees`.
     """
 
     jet_wind: float = 38.0
@@ -52,7 +52,7 @@ def equilibrium(climate: Climate, sphere: Sphere) -> Tensor:
 
 
 def relaxation(climate: Climate, target: Tensor, state: Tensor) -> Tensor:
-    """Return the tendency (member, 3, degree, order): zonal means and geopotential relax to `target`, eddies are dragged.
+    """Return the tendency (member, 3, l, m): zonal means and geopotential relax to `target`, eddies are dragged.
 
     The global means are left alone, so that the relaxation neither makes nor destroys mass.
     """

@@ -66,7 +66,7 @@ def event_table(season: Season, plan: Plan, start: np.datetime64) -> pd.DataFram
     """
     flow = coarse_fields(season, plan)
     found = (_filaments(flow), _blocks(flow), _heat(flow))
-    rows = _cyclone_rows(season, start)
+    rows = _cyclone_rows(season)
     for kind in found:
         rows += _region_rows(kind, flow, season.year, start)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -171,7 +171,7 @@ def _region_rows(found: _Found, flow: CoarseFields, year: int, start: np.datetim
     return rows
 
 
-def _cyclone_rows(season: Season, start: np.datetime64) -> list[tuple]:
+def _cyclone_rows(season: Season) -> list[tuple]:
     """Describe each day of each storm by its fixes of 34 kt and more: a box 500 km to all sides of them."""
     if not season.cyclones:
         return []

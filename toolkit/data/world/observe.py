@@ -1,4 +1,4 @@
-"""How the simulated atmosphere is seen: a regular grid, the errors of an analysis, and gaps where nothing was measured."""
+"""How the simulated atmosphere is seen: on a regular grid, with the errors of an analysis, with gaps."""
 
 from dataclasses import dataclass
 

@@ -4,8 +4,9 @@
     d delta / dt =  div(A) - lap(phi + |V|^2/2)  + forcing
     d phi / dt   = -div(phi V) - PHI delta       + forcing
 
-with surface drag c (m-1), relative vorticity zeta and divergence delta (s-1) and geopotential PHI + phi (m2 s-2). Gravity waves are taken
-implicitly, the rest by leapfrog with the Robert-Asselin-Williams filter; del^8 hyperdiffusion is implicit.
+with surface drag c (m-1), relative vorticity zeta and divergence delta (s-1) and geopotential PHI + phi (m2 s-2).
+Gravity waves are taken implicitly, the rest by leapfrog with the Robert-Asselin-Williams filter; del^8 hyperdiffusion
+is implicit.
 After Hack and Jakob (1992), NCAR/TN-343+STR, and Williams (2009), doi:10.1175/2009MWR2724.1.
 """
 
@@ -21,9 +22,9 @@ ASSELIN, WILLIAMS = 0.06, 0.53
 
 @dataclass(frozen=True)
 class Fluid:
-    """What the layer is made of: mean geopotential (m2 s-2, gravity-wave speed squared), step (s), diffusion time (s), drag.
+    """What the layer is made of, and how it is stepped.
 
-    `diffusion_time` is the e-folding time of the smallest resolved scale under del^8 hyperdiffusion;
+    `step` in s; `mean_geopotential` in m2 s-2, the square of the gravity waves' speed; `diffusion_time` (s) is the e-folding time of the smallest resolved scale under del^8 hyperdiffusion;
     `drag` is the coefficient of quadratic surface drag over the layer's depth, m-1.
     """
 

@@ -51,7 +51,7 @@ class Sphere:
 
     @cached_property
     def coriolis(self) -> Tensor:
-        """f = 2 Omega sin(latitude), s-1, shape (latitude, 1)."""
+        """Coriolis parameter 2 Omega sin(latitude), s-1, shape (latitude, 1)."""
         return torch.tensor(2 * ROTATION_RATE * np.sin(np.radians(self.latitude)), dtype=torch.float32)[:, None]
 
     @cached_property

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from toolkit.geodesy import (
-    EARTH_RADIUS_KM,
     KM_PER_DEGREE,
     displaced,
     displacement_km,
@@ -128,7 +127,7 @@ def find_centre(
 ) -> tuple[float, float, float]:
     """Return (lat, lon, vorticity s-1) of the cyclonic centre near a first guess.
 
-    The maximum of cyclonic vorticity under a Gaussian leash, then the centroid of what exceeds half of it nearby.
+    The maximum of cyclonic vorticity under a Gaussian leash, then the centroid of what exceeds 0.4 of it nearby.
     """
     patch = patch_around(latitude, vorticity.shape[1], lat, lon, 650)
     cyclonic = sign * vorticity[patch.rows][:, patch.columns]
@@ -169,8 +168,8 @@ def guess_next(cyclone: Cyclone) -> tuple[float, float]:
         return cyclone.latitude, cyclone.longitude
     _, lat, lon, *_ = cyclone.track[-7]
     east, north = displacement_km(lat, lon, cyclone.latitude, cyclone.longitude)
-    lat, lon = displaced(cyclone.latitude, cyclone.longitude, east / 6, north / 6)
-    return float(lat), float(lon)
+    next_lat, next_lon = displaced(cyclone.latitude, cyclone.longitude, east / 6, north / 6)
+    return float(next_lat), float(next_lon)
 
 
 def steer_heating(cyclone: Cyclone) -> float:
@@ -178,8 +177,3 @@ def steer_heating(cyclone: Cyclone) -> float:
     wanted = 0.012 * (cyclone.planned_wind() - cyclone.wind) + 0.0022 * cyclone.planned_wind()
     wanted = float(np.clip(wanted, 0, STRONGEST_HEATING))
     return cyclone.heating + (wanted - cyclone.heating) / 3
-
-
-def area_km2(radius_km: float) -> float:
-    """Return the integral of a Gaussian bump over the sphere's surface, km2 (flat approximation)."""
-    return 2 * np.pi * radius_km**2 * (1 - (radius_km / EARTH_RADIUS_KM) ** 2 / 3)

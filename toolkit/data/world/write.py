@@ -1,9 +1,9 @@
 """Writing a simulated world as a folder in the formats of the real one.
 
-    fields.zarr         ERA5's layout and names, packed as 16-bit integers, NaN in the gaps
-    hurdat2.txt         the best track, in NHC's layout
-    stations.csv        hourly ozone at stations (ppb; an empty field was not measured); stations_meta.csv describes them
-    events.csv          extreme events, one row per event and day
+fields.zarr         ERA5's layout and names, packed as 16-bit integers, NaN in the gaps
+hurdat2.txt         the best track, in NHC's layout
+stations.csv        hourly ozone at stations (ppb; an empty field was not measured); stations_meta.csv describes them
+events.csv          extreme events, one row per event and day
 """
 
 from collections.abc import Callable, Sequence

@@ -1,0 +1,114 @@
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from toolkit.backbones.card import Card, backbone_folder, check_fits, read_card, write_card
+from toolkit.backbones.vit import build
+from toolkit.backbones.weights import Backbone, load_backbone, save_backbone
+from toolkit.errors import UserError
+from toolkit.pretexts import lagrangian
+
+
+@pytest.fixture(scope="module")
+def backbone(random_backbone: Path) -> Backbone:
+    """The backbone as loaded."""
+    return load_backbone(random_backbone)
+
+
+@pytest.fixture
+def copy(random_backbone: Path, tmp_path: Path) -> Path:
+    """A copy of its folder, to be damaged."""
+    return shutil.copytree(random_backbone, tmp_path / "copy")
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the content of config.json."""
+    content = json.loads((folder / "config.json").read_text())
+    change(content)
+    (folder / "config.json").write_text(json.dumps(content))
+
+
+def test_a_backbone_comes_back_as_it_was_saved(tmp_path: Path, backbone: Backbone) -> None:
+    """Card, weights and the pretexts' modules survive a round trip; hash and count are filled in; it evaluates."""
+    card = replace(backbone.card, data={"worlds": [1]}, scores={"loss": 0.5}, parameters=0, weights_sha256="")
+    module, readout = build(card.spec, card.architecture, seed=8), lagrangian.PRETEXT.module(card.spec)
+    saved = save_backbone(tmp_path, card, module, {"lagrangian": readout})
+    loaded = load_backbone(tmp_path)
+    assert loaded.card == saved
+    assert replace(saved, parameters=0, weights_sha256="") == card
+    assert saved.parameters == sum(p.numel() for p in module.parameters())
+    assert not loaded.module.training
+    for one, other in (
+        (module.state_dict(), loaded.module.state_dict()),
+        (readout.state_dict(), loaded.pretexts["lagrangian"]),
+    ):
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_edited_weights_are_refused(copy: Path) -> None:
+    """One changed byte of the weights is found by their hash."""
+    weights = copy / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(UserError, match=r"model\.safetensors was changed: .* Fetch or train"):
+        load_backbone(copy)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "holds no backbone: config.json is missing"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "The backbone random has no weights"),
+        (lambda folder: (folder / "config.json").write_text("{"), "config.json does not describe a backbone"),
+        (lambda folder: edit(folder, lambda c: c.pop("spec")), "does not describe a backbone: 'spec'"),
+        (lambda folder: edit(folder, lambda c: c.update(colour=1)), "does not describe a backbone: .*'colour'"),
+        (lambda folder: edit(folder, lambda c: c["spec"].update(dim=8)), "does not hold the backbone random: .*shape"),
+        (lambda folder: edit(folder, lambda c: c["architecture"].update(depth=3)), r"Missing key.*blocks\.2"),
+        (lambda folder: edit(folder, lambda c: c["architecture"].update(width=3)), "hold the backbone .*'width'"),
+    ],
+    ids=["no card", "no weights", "no JSON", "no spec", "unknown key", "other width", "other depth", "other shape"],
+)
+def test_a_damaged_folder_is_refused(copy: Path, damage: Callable[[Path], object], said: str) -> None:
+    """What is missing or does not belong together is said in one sentence."""
+    damage(copy)
+    with pytest.raises(UserError, match=f"(?s){said}"):
+        load_backbone(copy)
+
+
+def test_a_card_comes_back_from_its_file(copy: Path, backbone: Backbone) -> None:
+    """Reading what was written gives an equal card, tuples and numbers included."""
+    write_card(copy, backbone.card)
+    assert read_card(copy) == backbone.card
+
+
+def test_a_folder_is_found_by_its_path_and_others_by_near_miss(random_backbone: Path) -> None:
+    """A path to a backbone is that folder; a name that is nobody's is an error."""
+    assert backbone_folder(str(random_backbone)) == random_backbone
+    with pytest.raises(UserError, match="No backbone 'nowhere'"):
+        backbone_folder("nowhere")
+
+
+def test_fitting_data_is_accepted(backbone: Backbone) -> None:
+    """Known variables in their units on its own grid fit, in any order and number; so does a spacing 1 % off."""
+    card: Card = backbone.card
+    check_fits(card, ("vorticity", "divergence"), ("s-1", "s-1"), card.spec.grid_degrees)
+    check_fits(card, ("divergence",), ("s-1",), 1.01 * card.spec.grid_degrees)
+
+
+def test_all_that_does_not_fit_is_named_at_once(backbone: Backbone) -> None:
+    """A wrong variable, a wrong unit and a wrong grid are named together, with what the backbone was made for."""
+    with pytest.raises(UserError) as caught:
+        check_fits(backbone.card, ("vorticity", "ozone"), ("1e-5 s-1", "ppm"), 0.25)
+    assert str(caught.value) == (
+        "The backbone random does not fit: 'vorticity' is in '1e-5 s-1', it was trained in 's-1'; it does not know "
+        "'ozone' (it knows vorticity, divergence); the grid spacing is 0.25 degrees, it was trained at 2.8125; regrid "
+        "the fields."
+    )

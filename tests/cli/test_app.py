@@ -1,0 +1,134 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from toolkit.backbones import card
+from toolkit.errors import UserError
+
+
+def test_help_names_every_command(command) -> None:
+    """The first page of help lists all commands, each with a sentence."""
+    answer = command("--help")
+    assert answer.exit_code == 0
+    for name in (
+        "pretrain",
+        "finetune",
+        "evaluate",
+        "predict",
+        "report",
+        "data",
+        "tasks",
+        "backbones",
+        "config",
+        "doctor",
+    ):
+        assert f"\n  {name} " in answer.stdout
+
+
+def test_version_is_that_of_the_package(command) -> None:
+    """`--version` prints the installed version and nothing else."""
+    from importlib.metadata import version
+
+    assert command("--version").stdout == f"toolkit {version('earth-toolkit')}\n"
+
+
+@pytest.mark.parametrize(
+    "words", [("finetun",), ("data", "chek", "x"), ("finetune", "hurricane", "--seed", "one"), ("evaluate",)]
+)
+def test_a_wrong_command_line_exits_with_2(command, words: tuple[str, ...]) -> None:
+    """What cannot be parsed is told on stderr together with where to find help, with exit code 2."""
+    answer = command(*words)
+    assert answer.exit_code == 2
+    assert "--help" in answer.stderr
+    assert not answer.stdout
+
+
+def test_a_user_error_is_one_message_without_traceback(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A UserError anywhere below a command ends in its text on stderr, nothing on stdout, and exit code 1."""
+
+    def refuse() -> None:
+        raise UserError("The cup is empty. Fill it.")
+
+    monkeypatch.setattr("toolkit.plugins.found_tasks", refuse)
+    answer = command("tasks", "list")
+    assert (answer.exit_code, answer.stdout, answer.stderr) == (1, "", "Error: The cup is empty. Fill it.\n")
+
+
+def test_ctrl_c_exits_with_130_and_says_how_to_go_on(command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An interrupted run tells the command line that resumes it."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("toolkit.finetune_run.run_finetune", interrupt)
+    monkeypatch.setattr(sys, "argv", ["toolkit", "finetune", "hurricane", "--overwrite", "--out", "my runs"])
+    answer = command("finetune", "hurricane", "--out", tmp_path / "run", "-q")
+    assert answer.exit_code == 130
+    assert "Go on with: toolkit finetune hurricane --out 'my runs' --resume" in answer.stderr
+
+
+def test_ctrl_c_reaches_a_real_process() -> None:
+    """SIGINT while a command works ends the process with 130, a line of text and no traceback."""
+    script = (
+        "import time, toolkit.plugins as p; p.found_tasks = lambda: print('working', flush=True) or time.sleep(60);"
+        "import sys; sys.argv = ['toolkit', 'tasks', 'list']; from toolkit.cli import main; main()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "working\n"
+        time.sleep(0.1)
+        os.kill(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said == "\nStopped. Run the same command again.\n"
+
+
+def test_backbones_are_listed_with_what_a_task_must_fit(command, monkeypatch, random_backbone: Path) -> None:
+    """The list names parameters, grid spacing and variables; as JSON it is the whole card."""
+    monkeypatch.setattr(card, "shipped", lambda: {"random": random_backbone})
+    known = card.read_card(random_backbone)
+    listed = json.loads(command("backbones", "--json").stdout)
+    assert [entry["weights_sha256"] for entry in listed] == [known.weights_sha256]
+    line = command("backbones").stdout.splitlines()[1]
+    assert line.startswith(f"random    {known.parameters:,}")
+    assert "2.8125 degrees" in line
+
+
+def test_tasks_are_listed_and_broken_ones_are_told(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hurricane task is there; one that does not load is a warning on stderr and stops nothing."""
+    from toolkit import plugins
+
+    whole = plugins.found_tasks()
+    broken = plugins.Found(whole.tasks, whole.origins, ("The task 'rain' does not load: ImportError.",))
+    monkeypatch.setattr(plugins, "found_tasks", lambda: broken)
+    answer = command("tasks", "list")
+    assert answer.exit_code == 0
+    assert "hurricane  Locate tropical cyclones" in answer.stdout
+    assert answer.stderr == "Warning: The task 'rain' does not load: ImportError.\n"
+    listed = json.loads(command("tasks", "list", "--json").stdout)
+    assert "hurricane" in {task["name"] for task in listed["tasks"]}
+    assert listed["broken"] == ["The task 'rain' does not load: ImportError."]
+
+
+def test_the_doctor_finds_edited_weights(command, monkeypatch, tmp_path: Path, random_backbone: Path) -> None:
+    """A shipped backbone whose weights were changed is named, and the exit code is 1."""
+    import shutil
+
+    edited = shutil.copytree(random_backbone, tmp_path / "edited")
+    monkeypatch.setattr("toolkit.doctor.shipped", lambda: {"edited": edited})
+    whole = command("doctor", "--json")
+    with (edited / "model.safetensors").open("ab") as stream:
+        stream.write(b"x")
+    damaged = command("doctor")
+    assert whole.exit_code == 0, whole.stdout
+    assert damaged.exit_code == 1
+    assert "WRONG  backbone edited" in damaged.stdout
+    assert "was changed" in damaged.stderr

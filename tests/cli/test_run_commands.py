@@ -1,0 +1,225 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import xarray as xr
+import yaml
+
+from toolkit.backbones.weights import load_backbone
+
+
+def _listing(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_a_run_folder_holds_everything_and_can_be_read_again(command, finished: Path, tiny_world: Path) -> None:
+    """A finished run has all its files, says which world it saw, and its own config.yaml is valid for another run."""
+    names = {path.name for path in finished.iterdir()}
+    assert names >= {
+        "config.yaml", "env.json", "split.json", "metrics.jsonl", "checkpoints", "adapter", "head.safetensors",
+        "model.json", "predictions.csv", "truth.csv", "results.json", "report.html", "plots", "scratch",
+    }  # fmt: skip
+    config = yaml.safe_load((finished / "config.yaml").read_text())
+    assert config["world"]["path"] == str(tiny_world.resolve())
+    assert config["world"]["simulated"] is True
+    assert command("config", "validate", finished / "config.yaml").exit_code == 0
+
+
+@pytest.mark.slow
+def test_evaluation_of_a_saved_run_gives_its_own_scores(command, finished: Path) -> None:
+    """The model that was saved, loaded again, scores on its test part exactly as it did at the end of training."""
+    answer = command("evaluate", finished, "--json", "-q")
+    assert answer.exit_code == 0, answer.stderr
+    metrics = json.loads(answer.stdout)["metrics"]
+    assert metrics == json.loads((finished / "results.json").read_text())["metrics"]
+    assert json.loads((finished / "evaluation.json").read_text())["metrics"] == metrics
+    assert "position_error_24h" in command("evaluate", finished, "-q").stdout
+
+
+@pytest.mark.slow
+def test_a_finished_run_resumes_to_the_same_results(finetune, finished: Path, tmp_path: Path) -> None:
+    """`--resume` on a finished run trains nothing further and states the same scores."""
+    folder = shutil.copytree(finished, tmp_path / "run")
+    answer = finetune("--no-baselines", "--out", folder, "--resume", "--json")
+    assert answer.exit_code == 0, answer.stderr
+    assert json.loads(answer.stdout)["metrics"] == json.loads((finished / "results.json").read_text())["metrics"]
+    assert (folder / "head.safetensors").read_bytes() == (finished / "head.safetensors").read_bytes()
+    other = finetune("--no-baselines", "--out", folder, "--resume", "seed=1")
+    assert other.exit_code == 1
+    assert "seed: 0 -> 1" in other.stderr
+
+
+@pytest.mark.slow
+def test_the_report_is_written_again_byte_for_byte(command, finished: Path) -> None:
+    """`toolkit report` makes the page from the run folder alone, the same one."""
+    before = (finished / "report.html").read_bytes()
+    (finished / "report.html").unlink()
+    assert command("report", finished).stdout == f"Report: {finished / 'report.html'}\n"
+    assert (finished / "report.html").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_the_table_compares_with_scratch_and_baselines(finetune, tmp_path: Path) -> None:
+    """At the end the command prints each metric with its interval beside scratch and the best baseline."""
+    answer = finetune("--out", tmp_path / "run")
+    assert answer.exit_code == 0, answer.stderr
+    head, *lines = answer.stdout.splitlines()
+    assert head.split() == ["metric", "lora", "95", "%", "interval", "unit", "better", "scratch", "best", "baseline"]
+    row = next(line for line in lines if line.startswith("mean_centre_error"))
+    assert "[" in row
+    assert "km" in row
+    assert row.endswith(")")
+    assert lines[-1] == f"Report: {tmp_path / 'run' / 'report.html'}"
+
+
+@pytest.mark.slow
+def test_a_model_runs_over_whole_fields(command, finished: Path, tiny_world: Path, tmp_path: Path) -> None:
+    """`toolkit predict` writes a table of detections for fields that it was never cut from."""
+    with xr.open_zarr(tiny_world / "fields.zarr", consolidated=False) as fields:
+        fields.isel(time=slice(0, 2)).to_netcdf(tmp_path / "two.nc")
+    answer = command("predict", finished, "--fields", tmp_path / "two.nc", "--out", tmp_path / "out", "--json", "-q")
+    assert answer.exit_code == 0, answer.stderr
+    assert json.loads(answer.stdout)["times"] == 2
+    assert (tmp_path / "out" / "detections.csv").read_text().startswith("time,lat,lon,probability")
+
+
+@pytest.mark.slow
+def test_a_dry_run_says_what_it_takes_and_writes_nothing(finetune, tmp_path: Path) -> None:
+    """`--dry-run` gives windows, steps, parameters, memory and time; the output folder does not appear."""
+    answer = finetune("--out", tmp_path / "run", "--dry-run", "--json")
+    assert answer.exit_code == 0, answer.stderr
+    said = json.loads(answer.stdout)
+    assert set(said["windows"]) == {"train", "validation", "test"}
+    assert said["steps"] == {"lora": 4, "scratch": 4}
+    assert 0 < said["trainable"] < said["parameters"]
+    assert said["seconds"] > 4 * said["seconds_per_step"] > 0
+    assert said["peak_memory_bytes"] > 2**20
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_pretrained_backbone_loads_and_its_recipe_makes_it_again(command, tiny_world: Path, tmp_path: Path) -> None:
+    """`toolkit pretrain` writes a backbone folder whose recipe.yaml, given back, gives the same weights."""
+    shape = ("dim=16", "depth=1", "heads=2", "--max-steps", "3", "--batch-size", "4", "--threads", "1", "-q")
+    words = ("--world", tiny_world, "--pretext", "masked=0.5", "--pretext", "lagrangian", "--name", "tiny")
+    answer = command("pretrain", *shape, *words, "--out", tmp_path / "a", "--json")
+    assert answer.exit_code == 0, answer.stderr
+    folder = Path(json.loads(answer.stdout)["backbone"])
+    assert folder == tmp_path / "a" / "tiny"
+    backbone = load_backbone(folder)
+    assert backbone.card.pretexts == {"masked": 0.5, "lagrangian": 1.0}
+    assert backbone.card.readouts == ("displacement_24h",)
+    assert str(tiny_world.parent) not in (folder / "config.json").read_text() + (folder / "recipe.yaml").read_text()
+    again = command("pretrain", "-c", folder / "recipe.yaml", "--world", tiny_world, "--out", tmp_path / "b", "-q")
+    assert again.exit_code == 0, again.stderr
+    assert (tmp_path / "b" / "tiny" / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+    refused = command("pretrain", "-c", folder / "recipe.yaml", "--world", tiny_world, "--out", tmp_path / "b", "-q")
+    assert refused.exit_code == 1
+    assert "--resume" in refused.stderr
+    shutil.rmtree(tmp_path / "b" / "tiny")
+    resumed = ("-c", folder / "recipe.yaml", "--world", tiny_world, "--out", tmp_path / "b", "--resume", "-q")
+    assert command("pretrain", *resumed).exit_code == 0
+    assert (tmp_path / "b" / "tiny" / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
+def test_a_misspelt_task_names_the_near_miss(command) -> None:
+    """An unknown task ends in one line that says which one was meant."""
+    answer = command("finetune", "huricane")
+    assert (answer.exit_code, answer.stdout) == (1, "")
+    assert answer.stderr == "Error: No task 'huricane'. Did you mean 'hurricane'?\n"
+
+
+def test_all_wrong_settings_are_told_before_anything_begins(finetune, tmp_path: Path) -> None:
+    """Flags, overrides and file are judged together, in one message, before a folder is made."""
+    answer = finetune("lora_rnk=4", "--lr", "0", "--method", "lorra", "--out", tmp_path / "run")
+    assert (answer.exit_code, answer.stdout) == (1, "")
+    for said in ("Did you mean 'lora_rank'?", "'lr' is 0", "'method' is 'lorra'"):
+        assert said in answer.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--world", "nowhere"), "There is no world folder nowhere. Make one with `toolkit data world nowhere`."),
+        (("--world", "."), ". is not a world folder"),
+        (("--backbone", "shalow"), "No backbone 'shalow'."),
+        (("--labels", "5000"), "--labels 5000 asks for more than the 12 labelled groups"),
+        (("--device", "cuda"), "There is no CUDA device"),
+        (("--resume", "--overwrite"), "give one of them"),
+        (("not-a-setting",), "'not-a-setting' is not KEY=VALUE"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_name(
+    finetune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
+) -> None:
+    """A missing world, an unknown backbone, too many labels and the like are one error each."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    answer = finetune("--out", tmp_path / "run", *words)
+    assert (answer.exit_code, answer.stdout) == (1, "")
+    assert answer.stderr.startswith("Error: ")
+    assert said in answer.stderr
+    assert not (tmp_path / "run" / "results.json").exists()
+
+
+def test_a_folder_that_holds_something_is_left_alone(finetune, tmp_path: Path) -> None:
+    """Without --resume or --overwrite nothing in a folder changes; a folder that is no run is never overwritten."""
+    (tmp_path / "thesis.txt").write_text("mine")
+    for words, said in (
+        ((), "Add --resume"),
+        (("--overwrite",), "not a run folder"),
+        (("--resume",), "no run to resume"),
+    ):
+        answer = finetune("--out", tmp_path, *words)
+        assert answer.exit_code == 1
+        assert said in answer.stderr
+    assert _listing(tmp_path) == {"thesis.txt": b"mine"}
+
+
+@pytest.mark.parametrize("damage", ["units", "truncated"])
+def test_a_broken_world_is_refused_before_the_folder_is_made(
+    finetune, tiny_world: Path, tmp_path: Path, damage: str
+) -> None:
+    """Winds in kilograms and a Zarr whose pieces are cut short end in one error, and no run folder appears."""
+    world = shutil.copytree(tiny_world, tmp_path / "world")
+    if damage == "units":
+        metadata = next(world.glob("fields.zarr/u_component_of_wind/zarr.json"))
+        metadata.write_text(metadata.read_text().replace("m s**-1", "kg"))
+    else:
+        pieces = [path for path in world.glob("fields.zarr/u_component_of_wind/c/**/*") if path.is_file()]
+        pieces[0].write_bytes(pieces[0].read_bytes()[:100])
+    answer = finetune("--world", world, "--out", tmp_path / "run")
+    assert (answer.exit_code, answer.stdout) == (1, "")
+    assert answer.stderr.startswith("Error: ")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_backbone_of_another_grid_is_refused(finetune, random_backbone: Path, tmp_path: Path) -> None:
+    """A backbone trained at another grid spacing is refused with both spacings."""
+    other = shutil.copytree(random_backbone, tmp_path / "other")
+    config = json.loads((other / "config.json").read_text())
+    config["spec"]["grid_degrees"] = 1.0
+    (other / "config.json").write_text(json.dumps(config))
+    answer = finetune("--backbone", other, "--out", tmp_path / "run")
+    assert answer.exit_code == 1
+    assert "the grid spacing is 2.8125 degrees, it was trained at 1" in answer.stderr
+
+
+@pytest.mark.parametrize("name", ["evaluate", "report"])
+def test_a_folder_that_is_no_run_is_refused(command, tmp_path: Path, name: str) -> None:
+    """Commands on a finished run say what is missing in a folder that is none, and in one that is not there."""
+    assert "config.yaml is missing" in command(name, tmp_path).stderr
+    answer = command(name, tmp_path / "nothing")
+    assert answer.exit_code == 1
+    assert "There is no run folder" in answer.stderr
+
+
+def test_a_weight_that_is_no_number_is_told(command, tiny_world: Path, tmp_path: Path) -> None:
+    """`--pretext NAME=WEIGHT` and the pretext's name are checked before any field is read."""
+    words = ("pretrain", "--world", tiny_world, "--out", tmp_path / "run", "-q")
+    assert "'pretext.masked' is 'much'" in command(*words, "--pretext", "masked=much").stderr
+    assert "Did you mean 'masked'?" in command(*words, "--pretext", "maskd").stderr
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,38 @@
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+from toolkit.data.store import Store
+from toolkit.data.world_identity import field_attributes, world_identity
+
+
+def test_identity_is_that_of_the_content(tiny_world: Path, smooth_store: Store, tmp_path: Path) -> None:
+    """A copy elsewhere has the same hash and another path; a changed label changes the hash."""
+    copy = shutil.copytree(tiny_world, tmp_path / "copy")
+    here, there = world_identity(tiny_world, smooth_store), world_identity(copy, smooth_store)
+    assert here["sha256"] == there["sha256"]
+    assert here["simulated"] is True
+    assert there["path"] == str(copy)
+    labels = copy / "hurdat2.txt"
+    labels.write_text(labels.read_text().replace(" HU,", " TS,", 1))
+    assert world_identity(copy, smooth_store)["sha256"] != here["sha256"]
+    other = replace(smooth_store, sha256="0" * 64)
+    assert world_identity(tiny_world, other)["sha256"] != here["sha256"]
+
+
+@pytest.mark.parametrize("name", ["fields.nc", "fields.zarr"])
+def test_a_world_that_does_not_call_itself_simulated_is_real(
+    tiny_world: Path, smooth_store: Store, tmp_path: Path, name: str
+) -> None:
+    """What the fields say of themselves decides, in either format."""
+    with xr.open_zarr(tiny_world / "fields.zarr", consolidated=False) as fields:
+        plain = fields.isel(time=slice(0, 2)).assign_attrs(source="ECMWF").drop_encoding()
+        if name.endswith(".nc"):
+            plain.to_netcdf(tmp_path / name)
+        else:
+            plain.to_zarr(tmp_path / name, consolidated=False)
+    assert field_attributes(tmp_path)["source"] == "ECMWF"
+    assert world_identity(tmp_path, smooth_store)["simulated"] is False

@@ -1,0 +1,37 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from toolkit.data.world import embedded
+from toolkit.data.world.write import SIZES, Size
+
+
+def test_the_embedded_world_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The first call simulates the small world into the cache and tells how far it is, the second finds it there."""
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path))
+    made: list[tuple[Size, int]] = []
+    told: list[float] = []
+
+    def write(folder: Path, size: Size, seed: int, progress: Callable[[float], None]) -> None:
+        made.append((size, seed))
+        progress(1.0)
+        folder.mkdir(parents=True)
+
+    monkeypatch.setattr(embedded, "write_world", write)
+    first = embedded.embedded_world(told.append)
+    assert embedded.embedded_world(told.append) == first
+    assert first.parent == tmp_path / "worlds"
+    assert made == [(SIZES["small"], 0)]
+    assert told == [1.0]
+
+
+def test_another_generator_makes_another_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The version is the same for the same code, and changes with any file of it."""
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text("one")
+    monkeypatch.setattr(embedded, "__file__", str(tmp_path / "a.py"))
+    before = embedded.generator_version()
+    assert embedded.generator_version() == before
+    (tmp_path / "b.py").write_text("two")
+    assert embedded.generator_version() != before

@@ -1,0 +1,114 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from toolkit.adapt import Lora
+from toolkit.backbones.features import planes
+from toolkit.backbones.weights import load_backbone
+from toolkit.data.store import Store
+from toolkit.evaluate import differences, inputs, metric_intervals, outputs, plain_values, scored
+from toolkit.examples import Examples, cut_examples
+from toolkit.fit import Parts, assemble
+from toolkit.metrics import evaluate_metrics
+from toolkit.task import Task
+
+
+@pytest.fixture(scope="module")
+def examples(small_task: Task, smooth_store: Store, storm_labels: pd.DataFrame) -> Examples:
+    """The windows of six storms."""
+    return cut_examples(small_task, smooth_store, storm_labels, sorted(set(storm_labels["group"]))[:6], seed=0)
+
+
+@pytest.fixture(scope="module")
+def parts(small_task: Task, random_backbone: Path) -> Parts:
+    """A model with random weights."""
+    backbone = load_backbone(random_backbone)
+    parts = assemble(small_task, backbone.card, backbone, "full", Lora(), seed=0)
+    torch.nn.init.normal_(parts.model.head.pixels.out.weight, generator=torch.Generator().manual_seed(0))
+    return parts
+
+
+def oracle(shift: float, extra: int = 0) -> Callable[[Examples], pd.DataFrame]:
+    """A method that states every storm `shift` degrees north of where it is, and improbable ones beside."""
+
+    def predict(examples: Examples) -> pd.DataFrame:
+        truth = examples.truth.drop(columns="group").fillna({"latitude_24h": 0.0, "longitude_24h": 0.0})
+        said = truth.assign(
+            probability=0.9, latitude=truth["latitude"] + shift, latitude_24h=truth["latitude_24h"] + shift
+        )
+        false = said.iloc[:extra]
+        return pd.concat([said, false.assign(probability=0.1, latitude=false["latitude"] - 20)], ignore_index=True)
+
+    return predict
+
+
+def test_inputs_are_planes_of_the_chosen_windows(examples: Examples, parts: Parts) -> None:
+    """The inputs at an index are the normalised fields and the latitudes of just those windows, in that order."""
+    index = np.array([4, 0, 7])
+    fields = examples.fields(parts.normalisation)
+    expected = planes(fields, examples.latitudes())[index]
+    torch.testing.assert_close(inputs(examples, parts.normalisation, index), expected)
+
+
+def test_outputs_do_not_depend_on_the_chunks(examples: Examples, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All windows come out in order however they are cut into chunks; the model is left evaluating."""
+    parts.model.train()
+    whole = outputs(parts.model, parts.readouts, examples, parts.normalisation)
+    assert not parts.model.training
+    monkeypatch.setattr("toolkit.evaluate.CHUNK", 7)
+    chunked = outputs(parts.model, parts.readouts, examples, parts.normalisation)
+    assert whole.shape == (len(examples), 6, 16, 16)
+    np.testing.assert_allclose(chunked, whole, rtol=1e-4, atol=1e-4)
+    assert np.ptp(whole, 0).max() > 0.1
+
+
+def test_the_threshold_is_chosen_on_validation(small_task: Task, examples: Examples) -> None:
+    """Improbable false alarms of validation raise the threshold, and with it they go from the test as well."""
+    result = scored(small_task, oracle(0.1, extra=20), examples, examples)
+    assert 0.1 < result.threshold <= 0.9
+    assert len(result.table) == len(examples.truth)
+    again = evaluate_metrics(small_task.metrics, result.table, examples.truth, examples.table)
+    assert result.scores.values() == again.values()
+
+
+def test_intervals_hold_the_value(small_task: Task, examples: Examples) -> None:
+    """Each metric comes with unit, direction and an interval around its value; several runs are taken together."""
+    runs = [scored(small_task, oracle(shift), examples, examples).scores for shift in (0.1, 0.3)]
+    found = metric_intervals(small_task.metrics, runs)
+    assert set(found) == {metric.name for metric in small_task.metrics}
+    defined = {name: numbers for name, numbers in found.items() if numbers["value"] is not None}
+    assert small_task.primary in defined
+    for name, numbers in defined.items():
+        assert numbers["low"] - 1e-3 <= numbers["value"] <= numbers["high"] + 1e-3, name
+        assert numbers["better"] in ("higher", "lower")
+        assert isinstance(numbers["unit"], str)
+
+
+def test_a_difference_is_ours_minus_theirs(small_task: Task, examples: Examples) -> None:
+    """A method that is nearer has a negative difference of its error, clear of zero; the same method has none."""
+    near, far = (scored(small_task, oracle(shift), examples, examples).scores for shift in (0.1, 1.0))
+    found = differences(small_task.metrics, [near], [far])[small_task.primary]
+    assert found["value"] < 0
+    assert found["high"] < 0
+    assert found["excludes_zero"] is True
+    assert found["value"] == pytest.approx(-differences(small_task.metrics, [far], [near])[small_task.primary]["value"])
+    same = differences(small_task.metrics, [near], [near])[small_task.primary]
+    assert same["value"] == 0
+    assert same["excludes_zero"] is False
+    errors = [plain_values(scores)[small_task.primary] for scores in (near, far)]
+    assert found["value"] == pytest.approx(errors[0] - errors[1], abs=1e-3)
+
+
+def test_an_undefined_score_is_none(small_task: Task, examples: Examples) -> None:
+    """A score that no window defines is None, not NaN: JSON has none."""
+
+    def silent(examples: Examples) -> pd.DataFrame:
+        return oracle(0.0)(examples).iloc[:0]
+
+    values = plain_values(scored(small_task, silent, examples, examples).scores)
+    assert None in values.values()
+    assert all(value is None or np.isfinite(value) for value in values.values())

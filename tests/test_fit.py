@@ -1,0 +1,132 @@
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.adapt import Lora
+from toolkit.backbones.weights import Backbone, load_backbone
+from toolkit.data.store import Store
+from toolkit.errors import UserError
+from toolkit.evaluate import inputs, outputs
+from toolkit.examples import Examples, cut_examples
+from toolkit.fit import assemble, batch_index, fit, usable_readouts
+from toolkit.task import Task
+from toolkit.train import Run, Schedule
+
+
+@pytest.fixture(scope="module")
+def backbone(random_backbone: Path) -> Backbone:
+    """A small backbone with random weights."""
+    return load_backbone(random_backbone)
+
+
+@pytest.fixture(scope="module")
+def examples(small_task: Task, smooth_store: Store, storm_labels: pd.DataFrame) -> Examples:
+    """The windows of two storms."""
+    return cut_examples(small_task, smooth_store, storm_labels, ("AL002020", "AL032020"), seed=0)
+
+
+@given(st.integers(1, 200), st.integers(1, 40), st.integers(0, 9), st.integers(0, 5))
+def test_an_epoch_is_a_permutation(examples: int, batch_size: int, seed: int, epoch: int) -> None:
+    """In the batches of an epoch no example comes twice, and as many are left out as do not fill a batch."""
+    size = min(batch_size, examples)
+    steps = examples // size
+    batches = [batch_index(examples, batch_size, seed, epoch * steps + k) for k in range(steps)]
+    assert all(len(batch) == size for batch in batches)
+    drawn = np.concatenate(batches)
+    assert len(set(drawn.tolist())) == len(drawn) > examples - size
+    assert drawn.min() >= 0
+    assert drawn.max() < examples
+
+
+def test_batches_depend_on_seed_and_step_alone() -> None:
+    """A step's batch is the same whatever ran before; other epochs and seeds draw others; in the end all take part."""
+    torch.manual_seed(0)
+    first = batch_index(50, 8, 0, 13)
+    batch_index(50, 8, 3, 2)
+    np.testing.assert_array_equal(batch_index(50, 8, 0, 13), first)
+    assert not np.array_equal(batch_index(50, 8, 1, 13), first)
+    assert not np.array_equal(batch_index(50, 8, 0, 13 + 6), first)
+    counts = Counter(int(k) for step in range(300) for k in batch_index(50, 8, 0, step))
+    assert len(counts) == 50
+    assert max(counts.values()) - min(counts.values()) < 15
+
+
+@pytest.mark.parametrize("method", ["probe", "lora", "full", "scratch"])
+def test_a_fit_learns_and_predicts(
+    method: str, small_task: Task, backbone: Backbone, examples: Examples, tmp_path: Path
+) -> None:
+    """Every method brings the loss down, validates on the way, and returns the function from windows to predictions."""
+    used = None if method == "scratch" else backbone
+    before = {name: value.clone() for name, value in backbone.module.state_dict().items()}
+    parts = assemble(small_task, backbone.card, used, method, Lora(2, 4), seed=0)
+    schedule = Schedule(18, 8, {"head": 1e-2, "backbone": 1e-3}, validate_every=6)
+    predict = fit(small_task, parts, examples, examples, schedule, Run(tmp_path))
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert {"centre", "wind", "displacement"} <= set(lines[0])
+    validations = [line["validation"] for line in lines if "validation" in line]
+    assert len(validations) == 3
+    assert validations[-1] < validations[0]
+    predictions = predict(examples)
+    output = outputs(parts.model, parts.readouts, examples, parts.normalisation)
+    pd.testing.assert_frame_equal(predictions, small_task.decode(output, examples))
+    assert all(torch.equal(before[name], value) for name, value in backbone.module.state_dict().items())
+
+
+def test_the_validation_loss_is_that_of_the_best_weights(
+    small_task: Task, backbone: Backbone, examples: Examples, tmp_path: Path
+) -> None:
+    """The returned model's loss on the validation windows is the lowest that was logged."""
+    parts = assemble(small_task, backbone.card, backbone, "lora", Lora(2, 4), seed=0)
+    schedule = Schedule(12, 8, {"head": 0.05, "backbone": 0.05}, validate_every=3)
+    fit(small_task, parts, examples, examples, schedule, Run(tmp_path))
+    output = torch.from_numpy(outputs(parts.model, parts.readouts, examples, parts.normalisation))
+    targets = {name: torch.from_numpy(target) for name, target in small_task.encode(examples).items()}
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    lowest = min(line["validation"] for line in lines if "validation" in line)
+    total = sum(part.item() for part in small_task.loss(output, targets).values())
+    assert total == pytest.approx(lowest, rel=0.02)  # readouts are kept in half precision while training
+
+
+def test_assembling_depends_on_the_seed_alone(small_task: Task, backbone: Backbone) -> None:
+    """The same seed gives the same model and leaves the global generator alone; another gives another head."""
+    torch.manual_seed(7)
+    expected = torch.rand(2)
+    torch.manual_seed(7)
+    one, same, other = (
+        assemble(small_task, backbone.card, None, "scratch", Lora(), seed).model.state_dict() for seed in (0, 0, 1)
+    )
+    assert torch.equal(torch.rand(2), expected)
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not torch.equal(one["backbone.patch_embed.weight"], other["backbone.patch_embed.weight"])
+    assert not torch.equal(one["head.pixels.expand.weight"], other["head.pixels.expand.weight"])
+
+
+def test_readouts_are_those_of_the_untouched_backbone(small_task: Task, backbone: Backbone, examples: Examples) -> None:
+    """The model's readouts stay as they are however its own backbone changes; scratch has none."""
+    parts = assemble(small_task, backbone.card, backbone, "full", Lora(), seed=0)
+    x = inputs(examples, parts.normalisation, np.arange(2))
+    before = parts.readouts(x)
+    assert {name: field.shape[1] for name, field in before.items()} == usable_readouts(small_task, backbone.card)
+    with torch.no_grad():
+        for parameter in parts.model.parameters():
+            parameter.add_(1.0)
+    assert all(torch.equal(before[name], field) for name, field in parts.readouts(x).items())
+    assert assemble(small_task, backbone.card, None, "scratch", Lora(), seed=0).readouts(x) == {}
+    assert usable_readouts(replace(small_task, readouts=("none such",)), backbone.card) == {}
+
+
+def test_other_frames_are_refused(small_task: Task, backbone: Backbone) -> None:
+    """A task that looks at frames which the backbone was not made for is an error that names both."""
+    task = replace(small_task, inputs=replace(small_task.inputs, frames=(-12, 0)))
+    with pytest.raises(
+        UserError, match=r"looks at the frames -12, \+0 h, the backbone random was trained on -6, \+0 h"
+    ):
+        assemble(task, backbone.card, backbone, "lora", Lora(), seed=0)

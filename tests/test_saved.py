@@ -1,0 +1,132 @@
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from toolkit.adapt import Lora
+from toolkit.backbones.vit import build
+from toolkit.backbones.weights import Backbone, load_backbone, save_backbone
+from toolkit.data.store import Store
+from toolkit.errors import UserError
+from toolkit.evaluate import outputs
+from toolkit.examples import Examples, cut_examples
+from toolkit.fit import Parts, assemble
+from toolkit.saved import Saved, load_adapted, save_adapted
+from toolkit.task import Task
+
+METHODS = ("probe", "lora", "full", "scratch")
+
+
+@pytest.fixture
+def folder(random_backbone: Path, tmp_path: Path) -> Path:
+    """A backbone's folder of the test's own."""
+    return shutil.copytree(random_backbone, tmp_path / "backbone")
+
+
+@pytest.fixture(scope="module")
+def examples(small_task: Task, smooth_store: Store, storm_labels: pd.DataFrame) -> Examples:
+    """A few windows."""
+    return cut_examples(small_task, smooth_store, storm_labels, ("AL032020",), seed=0).subset(np.arange(5))
+
+
+def saved(method: str, task: Task, backbone: Backbone, folder: Path, run: Path) -> Parts:
+    """Save a model whose trained weights are far from where they began."""
+    parts = assemble(task, backbone.card, None if method == "scratch" else backbone, method, Lora(2, 4), seed=4)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in parts.model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    run.mkdir(exist_ok=True)
+    save_adapted(run, Saved(task.name, method, backbone.card, 0.25, str(folder)), parts.model)
+    return parts
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_saved_model_says_the_same(
+    method: str, small_task: Task, folder: Path, examples: Examples, tmp_path: Path
+) -> None:
+    """Loaded back, every method gives bit for bit the output it had, and knows what it belongs to."""
+    backbone = load_backbone(folder)
+    parts = saved(method, small_task, backbone, folder, tmp_path / "run")
+    known, loaded = load_adapted(tmp_path / "run", small_task)
+    assert known == Saved("hurricane", method, backbone.card, 0.25, str(folder))
+    assert loaded.normalisation == parts.normalisation
+    before, after = (outputs(p.model, p.readouts, examples, p.normalisation) for p in (parts, loaded))
+    np.testing.assert_array_equal(before, after)
+    assert np.ptp(before) > 0
+    files = {path.name for path in (tmp_path / "run").iterdir()}
+    assert (
+        files
+        == {"model.json", "head.safetensors"}
+        | {
+            "probe": set(),
+            "lora": {"adapter"},
+            "full": {"backbone.safetensors"},
+            "scratch": {"backbone.safetensors"},
+        }[method]
+    )
+
+
+def test_an_adapter_is_pefts_own(small_task: Task, folder: Path, tmp_path: Path) -> None:
+    """The adapter's folder holds peft's configuration and the updates alone, without the backbone's weights."""
+    saved("lora", small_task, load_backbone(folder), folder, tmp_path / "run")
+    config = json.loads((tmp_path / "run/adapter/adapter_config.json").read_text())
+    assert config["peft_type"] == "LORA"
+    assert config["r"] == 2
+    size = (tmp_path / "run/adapter/adapter_model.safetensors").stat().st_size
+    assert size < (folder / "model.safetensors").stat().st_size / 2
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_another_base_backbone_is_refused(method: str, small_task: Task, folder: Path, tmp_path: Path) -> None:
+    """Where the base backbone has other weights than those trained on, both hashes are named."""
+    card = saved(method, small_task, load_backbone(folder), folder, tmp_path / "run") and load_backbone(folder).card
+    save_backbone(folder, card, build(card.spec, card.architecture, seed=9), {})
+    with pytest.raises(UserError, match=f"trained on the backbone .* {card.weights_sha256[:12]}.* Fetch the former"):
+        load_adapted(tmp_path / "run", small_task)
+
+
+@pytest.mark.parametrize(
+    ("method", "lacks"),
+    [("probe", "head.safetensors"), ("lora", "adapter/adapter_model.safetensors"), ("full", "backbone.safetensors")],
+)
+def test_missing_weights_are_an_error(method: str, lacks: str, small_task: Task, folder: Path, tmp_path: Path) -> None:
+    """Where a file of weights is missing, one sentence names the folder."""
+    saved(method, small_task, load_backbone(folder), folder, tmp_path / "run")
+    (tmp_path / "run" / lacks).unlink()
+    with pytest.raises(UserError, match=r"The weights in .*run cannot be loaded"):
+        load_adapted(tmp_path / "run", small_task)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "holds no fine-tuned model: model.json is missing"),
+        ("{", "model.json is damaged"),
+        ('{"task": 1}', "backbone_sha256, method"),
+    ],
+)
+def test_a_damaged_description_is_an_error(
+    text: str | None, said: str, small_task: Task, folder: Path, tmp_path: Path
+) -> None:
+    """Without model.json, or with a damaged one, it is said what is wrong."""
+    saved("probe", small_task, load_backbone(folder), folder, tmp_path / "run")
+    path = tmp_path / "run" / "model.json"
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=said):
+        load_adapted(tmp_path / "run", small_task)
+
+
+def test_another_tasks_head_is_an_error(small_task: Task, folder: Path, tmp_path: Path) -> None:
+    """The weights of a head that the task does not build are refused."""
+    saved("probe", small_task, load_backbone(folder), folder, tmp_path / "run")
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load_adapted(tmp_path / "run", replace(small_task, readouts=()))

@@ -1,0 +1,79 @@
+"""The wheel: built from the tree, installed elsewhere, it has all that the commands need."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("toolkit", "tasks", "pretrained")
+SHIPPED = ("README.md", "recipe.yaml", "config.json", "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel built without a network from a copy of the tree."""
+    tree = tmp_path_factory.mktemp("tree")
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree)
+    out = tmp_path_factory.mktemp("wheel")
+    _pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", out, tree)
+    return next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that has the wheel, and after it the dependencies that are installed here."""
+    home = tmp_path_factory.mktemp("environment")
+    venv.create(home, symlinks=True)
+    packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(home)}))
+    _pip("install", "--no-deps", "--no-index", "--target", packages, wheel)
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return home / "bin" / "python"
+
+
+def _pip(*words: object) -> None:
+    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-cache-dir"]
+    subprocess.run([*command, *map(str, words)], check=True)
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_everything_that_is_not_code(wheel: Path) -> None:
+    """Weights, cards, the page's template, licence and type marker are in it; nothing else of the tree."""
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for folder in (path.parent for path in (ROOT / "pretrained").glob("*/config.json")):
+        assert {f"pretrained/{folder.name}/{name}" for name in SHIPPED} <= names
+    for path in (ROOT / "toolkit").rglob("*"):
+        if path.suffix in (".py", ".html", ".css", ".js", ".typed") or path.name == "py.typed":
+            assert str(path.relative_to(ROOT)) in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert {name.split("/")[0] for name in names if "dist-info" not in name} == set(PACKAGES)
+
+
+@pytest.mark.slow
+def test_the_installed_wheel_runs_in_another_folder(python: Path, tmp_path: Path) -> None:
+    """Away from the tree it lists the shipped task and backbones, and checks the hash of their weights."""
+
+    def said(*words: str) -> str:
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+        answer = subprocess.run(
+            [python, *words], check=True, capture_output=True, text=True, cwd=tmp_path, env=environment
+        )
+        return answer.stdout
+
+    assert said("-c", "import toolkit; print(toolkit.__file__)").startswith(str(python.parents[1]))
+    assert said("-m", "toolkit", "--version").startswith("toolkit ")
+    listed = json.loads(said("-m", "toolkit", "tasks", "list", "--json"))
+    assert listed["broken"] == []
+    assert {task["name"] for task in listed["tasks"]} == {"hurricane"}
+    shipped = {path.parent.name for path in (ROOT / "pretrained").glob("*/config.json")}
+    assert {card["name"] for card in json.loads(said("-m", "toolkit", "backbones", "--json"))} == shipped
