@@ -134,7 +134,6 @@ class Turns:
     examples: int
     toolkit: list[float] = field(default_factory=list)
     by_hand: list[float] = field(default_factory=list)
-    waiting: float = 0.0
     ended: float = field(default_factory=time.perf_counter)
 
     def __call__(self, numbers: dict[str, float]) -> None:

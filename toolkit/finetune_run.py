@@ -5,7 +5,7 @@ from typing import Any
 
 from toolkit.config import FinetuneSettings
 from toolkit.data.prepare import prepared
-from toolkit.data.world.embedded import embedded_world
+from toolkit.data.world.embedded import embedded_folder, embedded_world
 from toolkit.data.world_identity import world_identity
 from toolkit.engine import engine
 from toolkit.finetune import finetune
@@ -24,7 +24,8 @@ def found_world(settings: FinetuneSettings, told: Told) -> Path:
     """Return the world of the settings, or the embedded one, which is simulated if it is not in the cache."""
     if settings.world is not None:
         return settings.world
-    told.stage("simulating the small world (once; it is kept in the cache)")
+    if not embedded_folder().exists():
+        told.stage("simulating the small world (once; it is kept in the cache)")
     return embedded_world(told.share)
 
 

@@ -39,6 +39,18 @@ def test_evaluation_of_a_saved_run_gives_its_own_scores(command, finished: Path)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("method", ["probe", "full", "scratch"])
+def test_every_method_ends_with_a_report_and_a_model(command, finetune, tmp_path: Path, method: str) -> None:
+    """The other methods too write a report, and a model that scores the same when it is loaded again."""
+    folder = tmp_path / "run"
+    answer = finetune("--method", method, "--no-compare", "--no-baselines", "--out", folder, "--json")
+    assert answer.exit_code == 0, answer.stderr
+    assert (folder / "report.html").is_file()
+    again = json.loads(command("evaluate", folder, "--json", "-q").stdout)
+    assert again["metrics"] == json.loads(answer.stdout)["metrics"]
+
+
+@pytest.mark.slow
 def test_a_finished_run_resumes_to_the_same_results(finetune, finished: Path, tmp_path: Path) -> None:
     """`--resume` on a finished run trains nothing further and states the same scores."""
     folder = shutil.copytree(finished, tmp_path / "run")

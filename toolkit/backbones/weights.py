@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from toolkit.backbones.card import Card, read_card, write_card
 from toolkit.backbones.vit import ViT, build
 from toolkit.errors import UserError
-from toolkit.files import sha256
+from toolkit.files import sha256, whole_file
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,8 @@ def save_backbone(folder: Path, card: Card, module: nn.Module, pretexts: Mapping
     tensors = {f"backbone.{name}": value for name, value in module.state_dict().items()}
     for pretext, part in pretexts.items():
         tensors |= {f"pretexts.{pretext}.{name}": value for name, value in part.state_dict().items()}
-    save_file(
-        {name: value.detach().cpu().contiguous() for name, value in tensors.items()}, folder / "model.safetensors"
-    )
+    with whole_file(folder / "model.safetensors") as temporary:
+        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary)
     parameters = sum(p.numel() for p in module.parameters())
     card = replace(card, parameters=parameters, weights_sha256=sha256(folder / "model.safetensors"))
     write_card(folder, card)

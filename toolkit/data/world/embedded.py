@@ -10,9 +10,14 @@ from toolkit.data.world.write import size_named, write_world
 SIZE, SEED = "small", 0
 
 
+def embedded_folder() -> Path:
+    """Return where the embedded world lies once it is made."""
+    return cache_folder() / "worlds" / f"{SIZE}-{SEED}-{generator_version()}"
+
+
 def embedded_world(progress: Callable[[float], None] = lambda _: None) -> Path:
     """Return the folder of the embedded world, simulated first where this version's world is not in the cache yet."""
-    folder = cache_folder() / "worlds" / f"{SIZE}-{SEED}-{generator_version()}"
+    folder = embedded_folder()
     if not folder.exists():
         write_world(folder, size_named(SIZE), SEED, progress)
     return folder

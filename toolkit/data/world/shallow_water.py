@@ -24,8 +24,9 @@ ASSELIN, WILLIAMS = 0.06, 0.53
 class Fluid:
     """What the layer is made of, and how it is stepped.
 
-    `step` in s; `mean_geopotential` in m2 s-2, the square of the gravity waves' speed; `diffusion_time` (s) is the e-folding time of the smallest resolved scale under del^8 hyperdiffusion;
-    `drag` is the coefficient of quadratic surface drag over the layer's depth, m-1.
+    `step` in s; `mean_geopotential` in m2 s-2, the square of the gravity waves' speed; `diffusion_time` (s) is the
+    e-folding time of the smallest resolved scale under del^8 hyperdiffusion; `drag` is the coefficient of quadratic
+    surface drag over the layer's depth, m-1.
     """
 
     sphere: Sphere
