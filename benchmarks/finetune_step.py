@@ -111,7 +111,8 @@ class Bare:
         self.seen = torch.cat([self.x.nan_to_num(0.0), self.x[:, :-1].isfinite().float()], 1)
         self.readouts = parts.readouts(self.x)
         self.targets = {name: torch.from_numpy(target) for name, target in TASK.encode(examples).items()}
-        self.grid = tuple(side // PATCH for side in TASK.inputs.window)
+        rows, columns = TASK.inputs.window
+        self.grid = (rows // PATCH, columns // PATCH)
 
     def step(self, index: Tensor) -> float:
         """Train on the windows at `index`; return the loss."""

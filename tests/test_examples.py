@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from toolkit.data.store import Store, write_store
 from toolkit.errors import UserError
-from toolkit.examples import Examples, chosen_groups, cut_examples, group_years, split_years
+from toolkit.examples import Examples, chosen_groups, cut_examples, group_years, split_groups, split_years
 from toolkit.task import Task
 
 FEW = ("AL002020", "AL032020", "AL072020")
@@ -169,6 +169,34 @@ def test_parts_never_share_years_or_groups() -> None:
     assert years.test == (2010, 2011, 2012)
     time = pd.to_datetime(["2001-12-31", "2002-01-01", "2002-01-02"])
     assert group_years(pd.DataFrame({"group": ["A", "A", "B"], "time": time})).to_dict() == {"A": 2001, "B": 2002}
+
+
+def test_a_gap_separates_the_parts(smooth_store: Store) -> None:
+    """A group that ends within the gap before a later part is left out; years without fields have no part."""
+    time = np.datetime64("2018-06-01", "s") + np.arange(4 * 365) * np.timedelta64(24, "h")
+    store = replace(smooth_store, time=time)
+    dates = [
+        "2018-06-03",
+        "2018-12-27",
+        "2019-01-02",
+        "2019-05-01",
+        "2019-12-30",
+        "2020-01-02",
+        "2021-03-01",
+        "1999-01-01",
+    ]
+    labels = pd.DataFrame({"group": list("abcdefgh"), "time": pd.to_datetime(dates)})
+    years, groups = split_groups(labels, store, gap_days=5.0)
+    assert (years.train, years.validation, years.test) == ((2018, 2019), (2020,), (2021,))
+    assert groups == {"train": ["a", "b", "c", "d"], "validation": ["f"], "test": ["g"]}
+    assert split_groups(labels, store, gap_days=1.0)[1]["train"] == ["a", "b", "c", "d", "e"]
+    long = pd.concat([labels, pd.DataFrame({"group": ["f"], "time": [pd.Timestamp("2021-02-26")]})])
+    assert split_groups(long, store, gap_days=5.0)[1] == {
+        "train": ["a", "b", "c", "d", "e"],
+        "validation": [],
+        "test": ["g"],
+    }
+    assert split_groups(long, store, gap_days=2.0)[1]["validation"] == ["f"]
 
 
 @given(st.sets(st.integers(1851, 2100), min_size=3, max_size=60))

@@ -3,6 +3,7 @@ import math
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -249,6 +250,49 @@ def test_only_matrices_decay(tmp_path: Path) -> None:
     assert after["body.weight"].abs().sum() < 0.9 * before["body.weight"].abs().sum()
     assert torch.equal(before["body.bias"], after["body.bias"])
     assert torch.equal(before["head"], after["head"])
+
+
+SHARED = """
+import sys
+import torch
+from pathlib import Path
+from toolkit.train import Run, Schedule, train
+
+def batch(number):
+    x = torch.randn(8, 4, generator=torch.Generator().manual_seed(number))
+    return x, x.sum(1)
+
+def losses(model, points):
+    return {"error": (model(points[0])[:, 0] - points[1]).square().mean()}
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+model, together = torch.nn.Linear(4, 1), sys.argv[2] == "together"
+pair = lambda number: tuple(torch.cat(both) for both in zip(batch(2 * number), batch(2 * number + 1)))
+schedule = Schedule(6, 8, {"": 0.1}, checkpoint_every=3)
+train(model, pair if together else batch, losses, schedule, Run(Path(sys.argv[1])))
+torch.save(model.state_dict(), f"{sys.argv[1]}-{sys.argv[2]}.pt")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_step(tmp_path: Path) -> None:
+    """Two processes see different batches and end as one that sees both at once; one of them writes the log."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "ACCELERATE_USE_CPU": "true"}
+    ranks = [{"RANK": rank, "LOCAL_RANK": rank} | common for rank in ("0", "1")]
+    command = [sys.executable, "-P", "-c", SHARED, str(tmp_path / "run")]
+    processes = [subprocess.Popen([*command, env["RANK"]], env=os.environ | env) for env in ranks]
+    assert [process.wait(600) for process in processes] == [0, 0]
+    subprocess.run([sys.executable, "-P", "-c", SHARED, str(tmp_path / "alone"), "together"], check=True, timeout=600)
+    one, other, alone = (
+        torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("run-0", "run-1", "alone-together")
+    )
+    assert_equal(one, other)
+    assert all(torch.allclose(one[name], alone[name], atol=1e-6) for name in one)
+    assert [line["step"] for line in lines(tmp_path / "run")] == list(range(6))
 
 
 @pytest.fixture(scope="session")

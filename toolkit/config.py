@@ -40,8 +40,8 @@ class FinetuneSettings(Settings):
     method: Literal["probe", "lora", "full", "scratch"] = "lora"
     backbone: str = "shallow-vit"
     labels: int | None = Field(None, gt=0, description="labelled groups (storms) to train on; none takes all")
-    epochs: float = Field(4.0, gt=0)
-    least_steps: int = Field(300, gt=0, description="steps even where the epochs are over sooner")
+    epochs: float = Field(2.5, gt=0)
+    least_steps: int = Field(200, gt=0, description="steps even where the epochs are over sooner")
     lora_rank: int = Field(8, gt=0)
     lora_alpha: int = Field(16, gt=0)
     compare: bool = Field(True, description="train from scratch too, on the same labels, and report the difference")

@@ -96,6 +96,23 @@ def group_years(labels: pd.DataFrame) -> pd.Series:
     return pd.to_datetime(labels.groupby("group")["time"].min()).dt.year
 
 
+def split_groups(labels: pd.DataFrame, store: Store, gap_days: float) -> tuple[Years, dict[str, list[str]]]:
+    """Return the years of the parts and the groups of each, whole, of the rows that the store has fields for.
+
+    A group that has a row within `gap_days` of a later part is left out: weather so near resembles that of the test.
+    """
+    timely = labels[np.isin(labels["time"].to_numpy("datetime64[s]"), store.time)]
+    span = timely.groupby("group")["time"].agg(["min", "max"])
+    years = split_years(span["min"].dt.year.tolist())
+    groups: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    limit = pd.Timestamp.max
+    for part in reversed(groups):
+        mine = span[span["min"].dt.year.isin(getattr(years, part)) & (span["max"] < limit)]
+        groups[part] = mine.index.tolist()
+        limit = min([limit, *(mine["min"] - pd.Timedelta(days=gap_days))])
+    return years, groups
+
+
 def chosen_groups(groups: Sequence[str], count: int | None, seed: int) -> tuple[str, ...]:
     """Return `count` of the groups (None: all) in an order drawn by hash: a smaller budget is part of a larger one."""
     ordered = sorted(groups, key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())

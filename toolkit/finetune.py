@@ -31,7 +31,7 @@ TEST_SEED = 77
 """The test windows are the same for every seed and budget."""
 BACKBONE_RATE = {"probe": 0.0, "lora": 1.0, "full": 0.3, "scratch": 1.0}
 """The backbone's learning rate relative to the head's."""
-VALIDATIONS = 3
+VALIDATIONS = 2
 
 
 @dataclass(frozen=True)

@@ -105,9 +105,9 @@ def clear(tmp_path_factory: pytest.TempPathFactory) -> Examples:
 
 @pytest.fixture(scope="module")
 def across(clear: Examples) -> Examples:
-    """Taller test windows without noise, centred a little across the equator from the cyclone that they show."""
-    old, height = clear.windows, 48
-    row = np.where(old.mirrored, ROWS // 2 - height + 22, ROWS // 2 - 21)
+    """Taller test windows without noise, centred just across the equator from the cyclone that they show."""
+    old, height = clear.windows, 56
+    row = np.where(old.mirrored, ROWS // 2 - 28, ROWS // 2 - 27)
     return replace(clear, windows=Windows(old.time, row, old.column, ~old.mirrored, (height, old.size[1])))
 
 
