@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from toolkit.data import sources
 from toolkit.data.available import available_fields, gathered
+from toolkit.data.store import time_blocks
 from toolkit.errors import UserError
 
 WANTED = ("vorticity", "divergence")
@@ -46,6 +48,16 @@ def test_winds_give_both(tmp_path: Path) -> None:
     assert list(got.fields) == list(WANTED)
     assert got.missing == ()
     assert any("derived from the winds by spherical harmonics" in note for note in got.notes)
+
+
+def test_what_is_there_and_what_is_derived_can_be_read_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Vorticity from the file and divergence from its winds, chunked apart, are cut into the same blocks of times."""
+    monkeypatch.setattr(sources, "DERIVED_AT_ONCE_BYTES", 1)
+    path = write(tmp_path / "x.nc", ("vo", "u", "v"), hours=tuple(range(0, 60, 6)))
+    got = available_fields(gathered(path), WANTED, 850)
+    assert sum(block.stop - block.start for block in time_blocks(got.fields)) >= 10
 
 
 def test_winds_at_ten_metres_stand_in(tmp_path: Path) -> None:
