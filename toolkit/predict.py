@@ -34,6 +34,10 @@ from toolkit.task import Task
 from toolkit.told import Told
 
 PANELS = 4
+ON_THRESHOLD = (
+    "the threshold is that of the run's validation windows, most of which hold an object: of all that is stated over a "
+    "whole globe a larger share is false"
+)
 CREATED = {"detections.csv", "map.png", "notes.txt"}
 
 
@@ -96,6 +100,7 @@ def predict_fields(
         if not written.with_data:
             raise UserError(f"{fields} holds no value of {' or '.join(map(str, stream.fields.data_vars))}, only NaN.")
         notes = (*notes, *_on_gaps(written), _on_reach(run, stream.way))
+        notes += (ON_THRESHOLD,) if options.threshold is None else ()
         draw_detections(folder / "map.png", written.panels, stream.way.covered)
         said = (f"fields: {fields}", f"model: {run}, on the backbone {saved.card.name}", f"threshold: {threshold:.4g}")
         write_text(folder / "notes.txt", "\n".join((*said, *notes)) + "\n")

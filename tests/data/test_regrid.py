@@ -175,6 +175,7 @@ def test_infinity_counts_as_missing() -> None:
 def test_the_way_is_said_in_words() -> None:
     """What is done is said with the sizes and spacings of both grids."""
     assert "averaged over the cells of the model's 7.5 degree grid" in regridding(*grid(0.5), DEGREES).method
+    assert regridding(LATITUDE, LONGITUDE, DEGREES).method == "fields are on the model's 7.5 degree grid"
     assert "interpolated by cubic splines" in regridding(*grid(10.0), DEGREES).method
 
 

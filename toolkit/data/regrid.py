@@ -66,7 +66,9 @@ def regridding(latitude: NDArray[np.floating], longitude: NDArray[np.floating], 
     along = _averaged_columns if finer_columns else _interpolated_columns
     columns, columns_with_gaps = (np.roll(w, turn, axis=1) for w in along(unrolled, new_lon, wraps))
     covered = np.outer(rows_with_gaps.sum(1), columns_with_gaps.sum(1)) >= LEAST_KNOWN - ROUNDING
-    method = _in_words(lat, lon, degrees, bool(finer_rows), bool(finer_columns))
+    method = _in_words(lat, lon, degrees, (bool(finer_rows), bool(finer_columns)))
+    if np.array_equal(rows, np.eye(len(lat))) and np.array_equal(columns, np.eye(len(lon))):
+        method = f"fields are on the model's {degrees:g} degree grid"
     return Regridding(new_lat, new_lon, rows, columns, rows_with_gaps, columns_with_gaps, covered, method)
 
 
@@ -92,13 +94,13 @@ def _reaches(weights: Array) -> Array:
     return (np.abs(weights) > NEGLIGIBLE * np.abs(weights).max()).astype(float)
 
 
-def _in_words(latitude: Array, longitude: Array, degrees: float, finer_rows: bool, finer_columns: bool) -> str:
+def _in_words(latitude: Array, longitude: Array, degrees: float, finer: tuple[bool, bool]) -> str:
     spacing = [np.median(np.abs(np.diff(axis))) for axis in (latitude, longitude)]
     apart = " x ".join(f"{step:.4g}" for step in dict.fromkeys(np.round(spacing, 2)))
     said = f"fields on {len(latitude)} latitudes x {len(longitude)} longitudes, {apart} degrees apart, are"
-    if finer_rows and finer_columns:
+    if all(finer):
         return f"{said} averaged over the cells of the model's {degrees:g} degree grid"
-    how = "averaged along one axis and interpolated" if finer_rows or finer_columns else "interpolated by cubic splines"
+    how = "averaged along one axis and interpolated" if any(finer) else "interpolated by cubic splines"
     return f"{said} {how} to the model's finer {degrees:g} degree grid: vortices that they smooth stay weak"
 
 

@@ -73,7 +73,8 @@ def select_fields(ds: xr.Dataset, variables: list[str] | tuple[str, ...], level_
             _require_derivable(ds, name)
         winds = [_at_level(ds, name, level_hpa, notes) for name in WINDS]
         fields |= {name: field for name, field in _derived(ds, winds, notes).items() if name not in fields}
-    result = xr.Dataset({name: fields[name] for name in variables})
+    # What was read and what was derived may be chunked apart, and blocks of times need one cut for all.
+    result = xr.Dataset({name: fields[name] for name in variables}).unify_chunks()
     result.attrs = ds.attrs | {"assumptions": tuple(dict.fromkeys((*ds.attrs.get("assumptions", ()), *notes)))}
     return result
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from toolkit.data.check import FARTHEST_DEVIATIONS
 from toolkit.data.normalise import Normalisation
+from toolkit.data.reading import reading
 from toolkit.data.regrid import Regridding, regridded
 from toolkit.data.store import Channel, Store, time_blocks
 from toolkit.errors import UserError
@@ -108,10 +109,8 @@ def _read(stream: Stream, times: list[int], channels: tuple[Channel, ...]) -> li
     """Return the fields of some times on the model's grid, (c, h, w), NaN where a variable is not in the source."""
     if not times:
         return []
-    try:
+    with reading(stream.source):
         loaded = stream.fields.isel(time=times).compute()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UserError(f"The fields of {stream.source} cannot be read; is it whole? ({error})") from error
     frames = []
     for step in range(len(times)):
         values = np.full((len(channels), *stream.way.covered.shape), np.nan, np.float32)
