@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from toolkit.data.store import Store, write_store
 from toolkit.errors import UserError
-from toolkit.examples import Examples, chosen_groups, cut_examples, group_years, split_groups, split_years
+from toolkit.examples import Examples, chosen_groups, cut_examples, split_groups, split_years
 from toolkit.task import Task
 
 FEW = ("AL002020", "AL032020", "AL072020")
@@ -162,13 +162,11 @@ def test_rows_outside_a_region_are_told(
 
 
 def test_parts_never_share_years_or_groups() -> None:
-    """The years of the parts are disjoint and ordered; a group over New Year belongs to the year in which it began."""
+    """The years of the parts are disjoint and ordered."""
     years = split_years([2003, 2001, 2002, 2001, *range(2004, 2013)])
     assert years.train == tuple(range(2001, 2008))
     assert years.validation == (2008, 2009)
     assert years.test == (2010, 2011, 2012)
-    time = pd.to_datetime(["2001-12-31", "2002-01-01", "2002-01-02"])
-    assert group_years(pd.DataFrame({"group": ["A", "A", "B"], "time": time})).to_dict() == {"A": 2001, "B": 2002}
 
 
 def test_a_gap_separates_the_parts(smooth_store: Store) -> None:

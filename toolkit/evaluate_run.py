@@ -12,7 +12,7 @@ from toolkit.data.store import Store
 from toolkit.data.world_identity import world_identity
 from toolkit.errors import UserError
 from toolkit.evaluate import metric_intervals, outputs
-from toolkit.examples import Examples, cut_examples, group_years, split_years
+from toolkit.examples import Examples, cut_examples, split_groups
 from toolkit.files import write_json
 from toolkit.finetune import TEST_SEED
 from toolkit.metrics import evaluate_metrics
@@ -74,6 +74,5 @@ def evaluate_run(run: Path, world: Path | None, told: Told) -> dict[str, Any]:
 
 def _test_examples(task: Task, world: Path, store: Store) -> Examples:
     table = task.labels(world)
-    year_of = group_years(table)
-    years = split_years(sorted(set(year_of)))
-    return cut_examples(task, store, table, year_of.index[year_of.isin(years.test)].tolist(), TEST_SEED)
+    _, groups = split_groups(table, store, task.split.gap_days)
+    return cut_examples(task, store, table, groups["test"], TEST_SEED)

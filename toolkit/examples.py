@@ -91,11 +91,6 @@ def split_years(years: Sequence[int]) -> Years:
     return Years(tuple(ordered[:cut]), tuple(ordered[cut:-test]), tuple(ordered[-test:]))
 
 
-def group_years(labels: pd.DataFrame) -> pd.Series:
-    """Return the year each group belongs to, that of its first row."""
-    return pd.to_datetime(labels.groupby("group")["time"].min()).dt.year
-
-
 def split_groups(labels: pd.DataFrame, store: Store, gap_days: float) -> tuple[Years, dict[str, list[str]]]:
     """Return the years of the parts and the groups of each, whole, of the rows that the store has fields for.
 

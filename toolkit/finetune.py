@@ -15,7 +15,7 @@ from toolkit.config import FinetuneSettings
 from toolkit.data.prepare import prepared
 from toolkit.data.store import Store
 from toolkit.evaluate import Prediction, differences, metric_intervals, plain_values, scored
-from toolkit.examples import Examples, Years, chosen_groups, cut_examples, group_years, split_years
+from toolkit.examples import Examples, Years, chosen_groups, cut_examples, split_groups
 from toolkit.files import write_json
 from toolkit.fit import Parts, assemble, fit
 from toolkit.runfolder import write_split
@@ -54,11 +54,7 @@ def load_data(task: Task, world: Path, labels: int | None, seed: int) -> Data:
     """Prepare the store, read the labels, split them by year and group, and cut the windows."""
     store = prepared(world, (*task.inputs.variables, *task.inputs.also))
     table = task.labels(world)
-    year_of = group_years(table)
-    years = split_years(sorted(set(year_of)))
-    groups = {
-        part: year_of.index[year_of.isin(getattr(years, part))].tolist() for part in ("train", "validation", "test")
-    }
+    years, groups = split_groups(table, store, task.split.gap_days)
     few = (
         None
         if labels is None
