@@ -50,7 +50,9 @@ def _pip(*words: object) -> None:
 def test_the_wheel_holds_everything_that_is_not_code(wheel: Path) -> None:
     """Weights, cards, the page's template, licence and type marker are in it; nothing else of the tree."""
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in (path.parent for path in (ROOT / "pretrained").glob("*/config.json")):
+    shipped = [path.parent for path in (ROOT / "pretrained").glob("*/config.json")]
+    assert shipped
+    for folder in shipped:
         assert {f"pretrained/{folder.name}/{name}" for name in SHIPPED} <= names
     for path in (ROOT / "toolkit").rglob("*"):
         if path.suffix in (".py", ".html", ".css", ".js", ".typed") or path.name == "py.typed":

@@ -6,7 +6,6 @@ from typing import Any
 
 import yaml
 
-from toolkit.backbones.card import check_fits
 from toolkit.data.prepare import prepared
 from toolkit.data.store import Store
 from toolkit.data.world_identity import world_identity
@@ -15,6 +14,7 @@ from toolkit.evaluate import metric_intervals, outputs
 from toolkit.examples import Examples, cut_examples, split_groups
 from toolkit.files import write_json
 from toolkit.finetune import TEST_SEED
+from toolkit.fit import check_store
 from toolkit.metrics import evaluate_metrics
 from toolkit.plugins import task_named
 from toolkit.saved import load_adapted
@@ -51,9 +51,7 @@ def evaluate_run(run: Path, world: Path | None, told: Told) -> dict[str, Any]:
     world = world or Path(config["world"]["path"])
     told.stage("preparing fields and labels")
     store = prepared(world, (*task.inputs.variables, *task.inputs.also))
-    units = {channel.name: channel.units for channel in store.channels}
-    variables = task.inputs.variables
-    check_fits(saved.card, variables, tuple(units[name] for name in variables), store.latitude_spacing)
+    check_store(task, saved.card, store)
     test = _test_examples(task, world, store)
     told.stage(f"scoring {len(test)} test windows")
     stated = task.decode(outputs(parts.model, parts.readouts, test, parts.normalisation), test)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from toolkit.adapt import Lora, trainable_share
-from toolkit.backbones.card import backbone_folder, check_fits, shipped_names
+from toolkit.backbones.card import backbone_folder, shipped
 from toolkit.backbones.weights import Backbone, load_backbone
 from toolkit.config import FinetuneSettings
 from toolkit.data.prepare import prepared
@@ -17,7 +17,7 @@ from toolkit.data.store import Store
 from toolkit.evaluate import Prediction, differences, metric_intervals, plain_values, scored
 from toolkit.examples import Examples, Years, chosen_groups, cut_examples, split_groups
 from toolkit.files import write_json
-from toolkit.fit import Parts, assemble, fit
+from toolkit.fit import Parts, assemble, check_store, fit
 from toolkit.runfolder import write_split
 from toolkit.saved import Saved, save_adapted
 from toolkit.task import Task
@@ -83,10 +83,7 @@ def schedule_of(settings: FinetuneSettings, method: str, examples: int) -> Sched
 def opened_backbone(task: Task, settings: FinetuneSettings, store: Store) -> Backbone:
     """Load the backbone and refuse it where it does not fit the task or the store."""
     backbone = load_backbone(backbone_folder(settings.backbone))
-    units = {channel.name: channel.units for channel in store.channels}
-    check_fits(
-        backbone.card, task.inputs.variables, tuple(units[v] for v in task.inputs.variables), store.latitude_spacing
-    )
+    check_store(task, backbone.card, store)
     return backbone
 
 
@@ -98,9 +95,8 @@ def finetune(task: Task, settings: FinetuneSettings, world: Path, run: Run, told
     backbone = opened_backbone(task, settings, data.store)
     write_split(run.folder, data.years, data.parts, settings.seed)
     parts, ours = _fitted(task, settings, settings.method, backbone, data, run, told)
-    found = backbone_folder(settings.backbone)
-    named = settings.backbone if settings.backbone in shipped_names() else str(found.resolve())
-    save_adapted(run.folder, Saved(task.name, settings.method, backbone.card, ours.threshold, named), parts.model)
+    found = settings.backbone if settings.backbone in shipped() else str(Path(settings.backbone).resolve())
+    save_adapted(run.folder, Saved(task.name, settings.method, backbone.card, ours.threshold, found), parts.model)
     results = _results(task, settings, backbone, data, parts, ours)
     if settings.compare and settings.method != "scratch":
         scratch_run = replace(run, folder=run.folder / "scratch")

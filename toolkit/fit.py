@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from toolkit.adapt import Adapted, Lora, adapted
-from toolkit.backbones.card import Card
+from toolkit.backbones.card import Card, check_fits
 from toolkit.backbones.vit import build
 from toolkit.backbones.weights import Backbone
 from toolkit.data.normalise import Normalisation
+from toolkit.data.store import Store
 from toolkit.errors import UserError
 from toolkit.evaluate import CHUNK, Readouts, inputs, outputs
 from toolkit.examples import Examples
@@ -54,6 +55,13 @@ def assemble(task: Task, card: Card, backbone: Backbone | None, method: str, lor
     model = adapted(method, module, head, lora, seed)
     read: Readouts = readouts(backbone, usable) if backbone else lambda _: {}
     return Parts(model, read, card.normalisation)
+
+
+def check_store(task: Task, card: Card, store: Store) -> None:
+    """Refuse a store whose variables, units or grid spacing the backbone was not made for, naming all that differs."""
+    units = {channel.name: channel.units for channel in store.channels}
+    variables = task.inputs.variables
+    check_fits(card, variables, tuple(units[name] for name in variables), store.latitude_spacing)
 
 
 def usable_readouts(task: Task, card: Card) -> dict[str, int]:

@@ -9,7 +9,6 @@ What the folder holds:
 
 import json
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -85,12 +84,6 @@ def backbone_folder(name: str) -> Path:
     if (Path(name) / "config.json").exists():
         return Path(name)
     raise unknown("backbone", name, known)
-
-
-@cache
-def shipped_names() -> tuple[str, ...]:
-    """Return the names of the backbones that come with the toolkit."""
-    return tuple(shipped())
 
 
 def check_fits(card: Card, variables: tuple[str, ...], units: tuple[str, ...], grid_degrees: float) -> None:
