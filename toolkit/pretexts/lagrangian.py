@@ -59,6 +59,7 @@ def _cell_centres(axis: np.ndarray) -> np.ndarray:
 
 
 def _steering(store: Store, index: int, channels: list[int]) -> np.ndarray:
+    """Return the smoothed wind (2, lat, lon) of one time, m s-1; zero in gaps, where air is taken to stand still."""
     return np.nan_to_num(smooth_km(store.frame(index)[channels], store.latitude, store.longitude, SMOOTHING_KM))
 
 
