@@ -10,7 +10,7 @@ from toolkit.data.normalise import Normalisation
 from toolkit.data.store import Store
 from toolkit.data.windows import Windows
 from toolkit.errors import UserError
-from toolkit.pretexts.contract import Pretext, Target, Views
+from toolkit.pretexts.contract import Pretext, Target, Views, cut
 from toolkit.pretexts.known import PRETEXTS
 from toolkit.pretrain import (
     POLEWARD_CENTRE,
@@ -18,8 +18,8 @@ from toolkit.pretrain import (
     Recipe,
     Unlabelled,
     _aligned,
-    _cut,
     draw,
+    held_out_losses,
     normalisation_for,
     pretext_losses,
     pretrain,
@@ -40,7 +40,7 @@ def normalisation(smooth_store: Store) -> Normalisation:
 def recipe(normalisation: Normalisation) -> Recipe:
     """All pretexts on a tiny backbone."""
     spec = FeatureSpec(normalisation.names, normalisation.units, (-6, 0), 2.8125, 4, 16)
-    weighted = (("masked", 0.5), ("nextframe", 1.0), ("lagrangian", 2.0))
+    weighted = (("masked", 0.5), ("nextframe", 1.0), ("lagrangian", 2.0), ("vortexfate", 0.5))
     return Recipe(spec, {"depth": 1, "heads": 2}, tuple((PRETEXTS[name], w) for name, w in weighted), SIZE)
 
 
@@ -86,6 +86,7 @@ def test_views_have_the_shapes_the_pretexts_expect(
         "6 h later": (64, 2, 16, 16),
         "24 h later": (64, 2, 16, 16),
         "displacement": (64, 2, 8, 8),
+        "vortices": (64, 6, 16, 16),
     }
     centres = views.clean[:, -1, 7:9, 0].mean(1)
     limit = np.sin(np.radians(POLEWARD_CENTRE + 2.9))
@@ -109,20 +110,21 @@ def test_a_made_target_is_cut_where_the_window_lies(smooth_store: Store) -> None
     windows = Windows(
         np.array([[0], [1], [2]]), np.array([9, 21, 32]), np.array([3, 123, 60]), np.array([False, False, True]), SIZE
     )
-    target = Target(stride=2, odd_channels=(0,))
-    windows = _aligned(windows, {"target": target, "other": Target()})
+    windows = _aligned(windows, {"target": Target(0, stride=2), "other": Target(0)})
     assert windows.row.tolist() == [8, 20, 32]
     assert windows.column.tolist() == [2, 122, 60]
-    cut = _cut(array, np.array([0, 1, 2]), windows, target)
-    np.testing.assert_array_equal(cut[0], array[0, :, 4:12, 1:9])
-    np.testing.assert_array_equal(cut[1], np.roll(array[1], -61, -1)[:, 10:18, :8])
-    np.testing.assert_array_equal(cut[2], array[2, :, 16:24, 30:38][:, ::-1] * np.array([-1, 1])[:, None, None])
+    read = cut(array, smooth_store, windows, stride=2, odd_channels=(0,))
+    np.testing.assert_array_equal(read[0], array[0, :, 4:12, 1:9])
+    np.testing.assert_array_equal(read[1], np.roll(array[1], -61, -1)[:, 10:18, :8])
+    np.testing.assert_array_equal(read[2], array[2, :, 16:24, 30:38][:, ::-1] * np.array([-1, 1])[:, None, None])
 
 
 def test_sources_are_drawn_by_their_times(source: Unlabelled, recipe: Recipe, normalisation: Normalisation) -> None:
     """A source with few usable times is drawn seldom, and one batch comes from one source."""
     marked = replace(
-        source, times=source.times[:5], arrays={"displacement": np.full_like(source.arrays["displacement"], 7)}
+        source,
+        times=source.times[:5],
+        made={**source.made, "displacement": np.full_like(source.made["displacement"], 7)},
     )
     marks = [
         draw([source, marked], recipe, normalisation, 2, seed).targets["displacement"].abs().eq(7).float().mean().item()
@@ -136,7 +138,7 @@ def test_losses_are_weighted(source: Unlabelled, recipe: Recipe, normalisation: 
     """Each pretext's loss counts by its weight, is of order one, and reaches the backbone and its own module."""
     model, views = Pretraining(recipe, 0), draw([source], recipe, normalisation, 8, 0)
     losses = pretext_losses(recipe, model, views)
-    assert list(losses) == ["masked", "nextframe", "lagrangian"]
+    assert list(losses) == ["masked", "nextframe", "lagrangian", "vortexfate"]
     tokens = model(views.seen)
     for pretext, weight in recipe.pretexts:
         alone = pretext.loss(model.pretexts[pretext.name], tokens, views)
@@ -144,6 +146,22 @@ def test_losses_are_weighted(source: Unlabelled, recipe: Recipe, normalisation: 
         assert 0.05 < alone < 20
     sum(losses.values()).backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def test_held_out_losses_are_those_of_the_same_windows_without_weights(
+    source: Unlabelled, recipe: Recipe, normalisation: Normalisation
+) -> None:
+    """They do not depend on what is drawn elsewhere, nor on the pretexts' weights, and train nothing."""
+    model = Pretraining(recipe, 0)
+    losses = held_out_losses(recipe, model, [source], normalisation, 2)
+    assert all(parameter.grad is None for parameter in model.parameters())
+    heavier = replace(recipe, pretexts=tuple((pretext, 3 * weight) for pretext, weight in recipe.pretexts))
+    torch.rand(3)
+    assert held_out_losses(heavier, model, [source], normalisation, 2) == losses
+    batches = [draw([source], recipe, normalisation, 2, number) for number in range(40)]
+    masked = recipe.pretexts[0][0]
+    expected = np.mean([masked.loss(model.pretexts["masked"], model(v.seen), v).item() for v in batches])
+    assert losses["masked"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_statistics_of_odd_variables_have_mean_zero(smooth_store: Store, normalisation: Normalisation) -> None:
@@ -165,7 +183,7 @@ def test_pretraining_learns(source: Unlabelled, recipe: Recipe, normalisation: N
 
     model = pretrain(recipe, [source], normalisation, Schedule(15, 8, {"": 3e-3}), Run(tmp_path))
     assert loss(model) < 0.95 * loss(Pretraining(recipe, 0))
-    assert set(model.pretexts) == {"masked", "nextframe", "lagrangian"}
+    assert set(model.pretexts) == {"masked", "nextframe", "lagrangian", "vortexfate"}
 
 
 def test_a_pretext_of_ones_own(

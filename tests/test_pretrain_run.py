@@ -22,7 +22,7 @@ def test_a_target_is_made_once_for_a_store(smooth_store: Store) -> None:
         made.append(store.sha256)
         return np.arange(4, dtype=np.float16)
 
-    target = Target(make=make)
+    target = Target(24, make)
     first = cached_target("sum", target, smooth_store)
     second = cached_target("sum", target, smooth_store)
     np.testing.assert_array_equal(first, second)

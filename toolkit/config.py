@@ -58,6 +58,7 @@ class PretrainSettings(Settings):
     """`toolkit pretrain`."""
 
     worlds: tuple[Path, ...] = Field(min_length=1)
+    held_out: tuple[Path, ...] = Field((), description="worlds that are only scored at the end, for the card")
     pretext: dict[str, float] = Field({"masked": 0.5, "nextframe": 1.0, "lagrangian": 1.0})
     name: str = "backbone"
     variables: tuple[str, ...] = ("vorticity", "divergence")
@@ -71,7 +72,7 @@ class PretrainSettings(Settings):
     checkpoint_every: int = Field(250, gt=0)
     batch_size: int = Field(64, gt=0)
 
-    @field_validator("worlds", mode="before")
+    @field_validator("worlds", "held_out", mode="before")
     @classmethod
     def _recorded_worlds(cls, worlds: Any) -> Any:
         return [_path_of(world) for world in worlds] if isinstance(worlds, list | tuple) else worlds

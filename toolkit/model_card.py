@@ -13,22 +13,22 @@ from toolkit.config import PretrainSettings
 
 LAST_STEPS = 100
 """The losses on the card are means over this many last steps."""
-DESCRIPTION = ("step", "learning_rate", "seconds", "waiting_share", "gradient_norm")
-"""Numbers of metrics.jsonl that are no losses."""
 
 
-def last_losses(path: Path) -> dict[str, float]:
-    """Return each training loss as its mean over the last steps of metrics.jsonl."""
+def last_losses(path: Path, pretexts: Mapping[str, float]) -> dict[str, float]:
+    """Return each pretext's training loss, without its weight, as its mean over the last steps of metrics.jsonl."""
     rows = [json.loads(line) for line in path.read_text().splitlines()[-LAST_STEPS:]]
-    names = [name for name in rows[-1] if name not in DESCRIPTION]
-    return {f"training {name}": round(math.fsum(row[name] for row in rows) / len(rows), 4) for name in names}
+    means = {name: math.fsum(row[name] for row in rows) / len(rows) for name in pretexts}
+    return {f"training {name}": round(means[name] / weight, 4) for name, weight in pretexts.items()}
 
 
 def recipe_text(card: Card, settings: PretrainSettings) -> str:
     """Return the settings for `toolkit pretrain -c`, under comments with the commands that make the worlds."""
-    worlds = [f"worlds/{world.name}" for world in settings.worlds]
-    made = [_made(path, world) for path, world in zip(worlds, card.data["worlds"], strict=True)]
-    values = settings.model_dump(mode="json") | {"worlds": worlds}
+    named = {part: [f"worlds/{world.name}" for world in getattr(settings, part)] for part in ("worlds", "held_out")}
+    made = [
+        _made(path, world) for part, paths in named.items() for path, world in zip(paths, card.data[part], strict=True)
+    ]
+    values = settings.model_dump(mode="json") | named
     command = f"# toolkit pretrain -c recipe.yaml --out runs/{card.name}"
     return "\n".join([*made, command, yaml.safe_dump(values, sort_keys=False, default_flow_style=None)])
 
@@ -62,6 +62,7 @@ def card_text(card: Card) -> str:
             f"- windows of any size divisible by {spec.patch}; missing values as NaN",
         ],
         "## What it was trained on": [_trained_on(world) for world in card.data["worlds"]],
+        "## What it was scored on, beside": [_trained_on(world) for world in card.data["held_out"]] or ["- nothing"],
         "## How": [
             f"- pretexts and their weights: {pretexts}",
             f"- fields it hands to a task: {', '.join(card.readouts) or 'none'}",

@@ -1,12 +1,13 @@
 """Pretraining: windows drawn from unlabelled stores, hidden in part, seen by the backbone, read by every pretext."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 
 from toolkit.backbones.features import FeatureSpec, planes
@@ -19,17 +20,18 @@ from toolkit.pretexts.contract import Pretext, Target, Views
 from toolkit.pretexts.masked import hide
 from toolkit.train import Run, Schedule, train
 
+SCORED_BATCHES = 40
 POLEWARD_CENTRE = 58.0
 """Windows are centred between this latitude north and south: beyond it a pixel is less than half as wide as tall."""
 
 
 @dataclass(frozen=True)
 class Unlabelled:
-    """A store, the times at which every frame and target exists, and the arrays its targets are read from."""
+    """A store, the times at which every frame and target exists, and what its targets are read from."""
 
     store: Store
     times: np.ndarray
-    arrays: Mapping[str, np.ndarray]
+    made: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,10 @@ def unlabelled(store: Store, recipe: Recipe, make: Callable[[str, Target, Store]
     usable = np.ones(len(store.time), bool)
     for hour in hours:
         usable &= np.isin(store.time + np.timedelta64(hour, "h"), store.time)
-    arrays = {name: make(name, target, store) for name, target in wanted.items() if target.make is not None}
-    for array in arrays.values():
-        usable &= np.array([bool(np.isfinite(frame).any()) for frame in array])
+    made = {name: make(name, target, store) for name, target in wanted.items() if target.make is not None}
     if not usable.any():
         raise UserError(f"{store.path} has no time with all of its frames at {sorted(hours)} h.")
-    return Unlabelled(store, np.flatnonzero(usable), arrays)
+    return Unlabelled(store, np.flatnonzero(usable), made)
 
 
 def draw(sources: Sequence[Unlabelled], recipe: Recipe, normalisation: Normalisation, n: int, seed: int) -> Views:
@@ -89,13 +89,11 @@ def draw(sources: Sequence[Unlabelled], recipe: Recipe, normalisation: Normalisa
     seen, hidden = hide(clean, recipe.spec.patch, generator)
     targets = {}
     for name, target in _targets(recipe).items():
-        if target.make is None:
-            later = Windows(
-                _moved(store, times, target.hours), windows.row, windows.column, windows.mirrored, windows.size
-            )
-            targets[name] = torch.from_numpy(read(later)[:, 0])
+        if target.make is not None and target.read is not None:
+            there = _moved(windows, store, times, 0)
+            targets[name] = torch.from_numpy(target.read(source.made[name], store, there))
         else:
-            targets[name] = torch.from_numpy(_cut(source.arrays[name], times, windows, target))
+            targets[name] = torch.from_numpy(read(_moved(windows, store, times, target.hours))[:, 0])
     return Views(clean, seen, hidden, targets)
 
 
@@ -117,22 +115,10 @@ def _aligned(windows: Windows, targets: Mapping[str, Target]) -> Windows:
     return Windows(windows.time, row, column, windows.mirrored, windows.size)
 
 
-def _moved(store: Store, times: np.ndarray, hours: int) -> np.ndarray:
-    return np.searchsorted(store.time, store.time[times] + np.timedelta64(hours, "h"))[:, None]
-
-
-def _cut(array: np.ndarray, times: np.ndarray, windows: Windows, target: Target) -> np.ndarray:
-    """Read (b, c, h / stride, w / stride) float32 out of (time, c, lat, lon), reflected where a window is mirrored."""
-    h, w = (side // target.stride for side in windows.size)
-    rows = windows.row[:, None] // target.stride + np.arange(h)
-    columns = (windows.column[:, None] // target.stride + np.arange(w)) % array.shape[-1]
-    cut = array[times[:, None, None], :, rows[:, :, None], columns[:, None, :]].astype(np.float32)
-    cut = np.moveaxis(cut, -1, 1)
-    mirrored = windows.mirrored
-    cut[mirrored] = cut[mirrored][:, :, ::-1]
-    for channel in target.odd_channels:
-        cut[mirrored, channel] *= -1
-    return cut
+def _moved(windows: Windows, store: Store, times: np.ndarray, hours: int) -> Windows:
+    """Return the windows `hours` after the given times, one frame each."""
+    found = np.searchsorted(store.time, store.time[times] + np.timedelta64(hours, "h"))
+    return Windows(found[:, None], windows.row, windows.column, windows.mirrored, windows.size)
 
 
 def normalisation_for(spec_variables: Sequence[str], store: Store) -> Normalisation:
@@ -157,3 +143,18 @@ def pretrain(
 
     train(model, batch, partial(pretext_losses, recipe), schedule, run)
     return model
+
+
+@torch.no_grad()
+def held_out_losses(
+    recipe: Recipe, model: Pretraining, sources: Sequence[Unlabelled], normalisation: Normalisation, batch_size: int
+) -> dict[str, float]:
+    """Return every pretext's loss, without its weight, as the mean over the same random windows of the sources."""
+    unweighted = replace(recipe, pretexts=tuple((pretext, 1.0) for pretext, _ in recipe.pretexts))
+    device = next(model.parameters()).device
+    model.eval()
+    losses = []
+    for number in range(SCORED_BATCHES):
+        views = draw(sources, recipe, normalisation, batch_size, number)
+        losses.append(pretext_losses(unweighted, model, send_to_device(views, device)))
+    return {name: float(torch.stack([batch[name] for batch in losses]).mean()) for name in losses[0]}

@@ -27,7 +27,7 @@ from toolkit.files import whole_file, whole_folder, write_text
 from toolkit.model_card import card_text, last_losses, recipe_text
 from toolkit.pretexts.contract import Pretext, Target
 from toolkit.pretexts.known import pretext_named, readout_names
-from toolkit.pretrain import Pretraining, Recipe, normalisation_for, pretrain, unlabelled
+from toolkit.pretrain import Pretraining, Recipe, held_out_losses, normalisation_for, pretrain, unlabelled
 from toolkit.runfolder import RunFolder, check_folder, open_run, write_environment
 from toolkit.told import Told
 from toolkit.train import Run, Schedule
@@ -50,8 +50,9 @@ def run_pretrain(settings: PretrainSettings, folder: RunFolder, told: Told) -> P
     check_folder(folder.path, folder.resume, folder.overwrite)
     device = engine(settings)
     weighted = tuple((pretext_named(name), weight) for name, weight in settings.pretext.items())
-    sources = _sources(settings, weighted, told)
-    config = settings.model_dump(mode="json") | {"worlds": [source.identity for source in sources]}
+    sources, held_out = _sources(settings, weighted, told)
+    identities = {"worlds": [s.identity for s in sources], "held_out": [s.identity for s in held_out]}
+    config = settings.model_dump(mode="json") | identities
     resumes = open_run(folder.path, config, folder.resume, folder.overwrite)
     backbone = folder.path / settings.name
     if backbone.exists():
@@ -59,11 +60,16 @@ def run_pretrain(settings: PretrainSettings, folder: RunFolder, told: Told) -> P
     write_environment(folder.path, folder.command)
     recipe = _recipe(settings, weighted, sources[0].store)
     told.stage("making the targets of the pretexts (once; they are kept in the cache)")
-    windows = [unlabelled(source.store, recipe, cached_target) for source in sources]
+    windows, unseen = ([unlabelled(s.store, recipe, cached_target) for s in part] for part in (sources, held_out))
     normalisation = normalisation_for(settings.variables, sources[0].store)
     told.stage(f"training on {sum(len(part.times) for part in windows)} times, {settings.max_steps} steps")
     run = Run(folder.path, resumes, lambda numbers: told.step(numbers, settings.max_steps), device, settings.precision)
     model = pretrain(recipe, windows, normalisation, _schedule(settings), run)
+    scores = last_losses(folder.path / "metrics.jsonl", settings.pretext)
+    if unseen:
+        told.stage("scoring the held-out worlds")
+        losses = held_out_losses(recipe, model, unseen, normalisation, settings.batch_size)
+        scores |= {f"held-out {name}": round(loss, 4) for name, loss in losses.items()}
     card = Card(
         name=settings.name,
         summary=f"Vision transformer pretrained on {' and '.join(settings.variables)} by {', '.join(settings.pretext)}",
@@ -74,8 +80,11 @@ def run_pretrain(settings: PretrainSettings, folder: RunFolder, told: Told) -> P
         readouts=readout_names(settings.pretext),
         parameters=0,
         weights_sha256="",
-        data={"worlds": [source.identity | {"path": source.world.name} for source in sources]},
-        scores=last_losses(folder.path / "metrics.jsonl"),
+        data={
+            "worlds": [source.identity | {"path": source.world.name} for source in sources],
+            "held_out": [source.identity | {"path": source.world.name} for source in held_out],
+        },
+        scores=scores,
     )
     return _saved(backbone, card, model, settings)
 
@@ -95,12 +104,12 @@ def cached_target(name: str, target: Target, store: Store) -> np.ndarray:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def _sources(settings: PretrainSettings, weighted: Pretexts, told: Told) -> list[Source]:
-    """Prepare one store per world, with the winds where a pretext makes its target from the store."""
+def _sources(settings: PretrainSettings, weighted: Pretexts, told: Told) -> tuple[list[Source], list[Source]]:
+    """Prepare the stores of the worlds and of those held out, with the winds where a pretext makes its target."""
     makes = any(target.make is not None for pretext, _ in weighted for target in pretext.targets.values())
     variables = tuple(dict.fromkeys((*settings.variables, *(WINDS if makes else ()))))
     sources = []
-    for world in settings.worlds:
+    for world in (*settings.worlds, *settings.held_out):
         told.stage(f"preparing fields of {world}")
         store = prepared(world, variables)
         about = {key: value for key, value in field_attributes(world).items() if key in ("source", "size", "seed")}
@@ -110,7 +119,7 @@ def _sources(settings: PretrainSettings, weighted: Pretexts, told: Told) -> list
     if any(abs(spacing / spacings[0] - 1) > GRID_TOLERANCE for spacing in spacings):
         listed = ", ".join(f"{source.world} {source.store.latitude_spacing:g}" for source in sources)
         raise UserError(f"The worlds have different grid spacings ({listed} degrees). Pretrain on one grid.")
-    return sources
+    return sources[: len(settings.worlds)], sources[len(settings.worlds) :]
 
 
 def _recipe(settings: PretrainSettings, weighted: Pretexts, store: Store) -> Recipe:

@@ -15,8 +15,10 @@ from toolkit.examples import Examples
 from toolkit.geodesy import displaced, displacement_km
 from toolkit.heads import Features, PixelHead
 
-DISPLACEMENT, NEXT_FRAMES = "displacement_24h", "next_frames"
-"""Readouts the head can use: where the air will be in 24 h, and the fields expected 6 and 24 h later."""
+DISPLACEMENT, NEXT_FRAMES, FATE = "displacement_24h", "next_frames", "vortex_fate"
+"""Readouts the head can use: where the air will be in 24 h; the fields expected 6 and 24 h later; coherent vortices,
+what they are like over the days around, and where they will be in 24 h."""
+FATE_SCALE_KM = 500.0
 CENTRE_SPREAD = 1.1
 """Standard deviation (pixels) of the bump that marks a centre."""
 WIND_MEAN_KT, WIND_SCALE_KT, DISPLACEMENT_SCALE_KM = 45.0, 25.0, 400.0
@@ -30,31 +32,42 @@ class CycloneHead(nn.Module):
     """Features to (b, 6, h, w): logit of a centre; wind; displacement eastward and poleward; offset down and right.
 
     Wind and displacement are in scales of their own. The offset is the way from a pixel to the centre beside it, in
-    pixels. Where the backbone hands over its readout of the air's displacement, the head's displacement is linear in
-    it, in the sine of latitude and in the wind (a vortex drifts through the air poleward and westward, a strong one
-    faster): ten numbers fitted to the labels. And the fields the backbone expects later, in which analysis errors have
-    averaged out, are looked at beside those that were observed.
+    pixels. Where the backbone hands over the displacement of vortices or of the air, the head's displacement is linear
+    in them, in the sine of latitude and in the wind (a vortex drifts through the air poleward and westward, a strong
+    one faster): a few numbers fitted to the labels. And the vortices that the backbone sees, and the fields it expects
+    later, in which analysis errors have averaged out, are looked at beside the fields that were observed.
     """
 
     def __init__(self, spec: FeatureSpec, readouts: Mapping[str, int]) -> None:
         """Build the head; the first guess of a centre's probability is 1 %."""
         super().__init__()
-        beside = {name: channels for name, channels in readouts.items() if name == NEXT_FRAMES}
+        beside = {name: channels for name, channels in readouts.items() if name in (FATE, NEXT_FRAMES)}
         self.pixels = PixelHead(spec, 6, beside, bias=(-4.6, 0.0, 0.0, 0.0, 0.0, 0.0))
-        if DISPLACEMENT in readouts:
-            self.drift = nn.Linear(4, 2)
-            self.drift.weight.data = torch.eye(2, 4)
+        moving = 2 * sum(name in readouts for name in (FATE, DISPLACEMENT))
+        if moving:
+            self.drift = nn.Linear(moving + 2, 2)
+            self.drift.weight.data = torch.eye(2, moving + 2)
             nn.init.zeros_(self.drift.bias)
 
     def forward(self, features: Features) -> Tensor:
         """Return the output (b, 6, h, w)."""
         out = self.pixels(features)
-        if DISPLACEMENT not in features.readouts:
+        moving = _displacements(features.readouts)
+        if not moving:
             return out
-        air = features.readouts[DISPLACEMENT] / DISPLACEMENT_SCALE_KM
-        known = torch.cat([air, features.planes[:, -1:], out[:, 1:2].detach()], 1)
+        known = torch.cat([*moving, features.planes[:, -1:], out[:, 1:2].detach()], 1)
         moved = self.drift(known.movedim(1, -1)).movedim(-1, 1)
         return torch.cat([out[:, :2], moved, out[:, 4:]], 1)
+
+
+def _displacements(readouts: Mapping[str, Tensor]) -> list[Tensor]:
+    """Return the displacements (b, 2, h, w) that the backbone hands over, in the head's scale; the vortices' first."""
+    moving = []
+    if FATE in readouts:
+        moving.append(readouts[FATE][:, 4:6] * (FATE_SCALE_KM / DISPLACEMENT_SCALE_KM))
+    if DISPLACEMENT in readouts:
+        moving.append(readouts[DISPLACEMENT] / DISPLACEMENT_SCALE_KM)
+    return moving
 
 
 def encode(examples: Examples) -> dict[str, NDArray[np.float32]]:

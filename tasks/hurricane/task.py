@@ -3,7 +3,7 @@
 from tasks.hurricane.baselines import BASELINES
 from tasks.hurricane.export import export
 from tasks.hurricane.figures import FIGURES
-from tasks.hurricane.head import DISPLACEMENT, NEXT_FRAMES, CycloneHead, decode, encode, loss
+from tasks.hurricane.head import DISPLACEMENT, FATE, NEXT_FRAMES, CycloneHead, decode, encode, loss
 from tasks.hurricane.labels import labels
 from tasks.hurricane.scores import METRICS, choose_threshold, keep_likely
 from toolkit.task import Inputs, Placement, Task
@@ -28,7 +28,7 @@ TASK = Task(
     metrics=METRICS,
     primary="position_error_24h",
     baselines=BASELINES,
-    readouts=(DISPLACEMENT, NEXT_FRAMES),
+    readouts=(FATE, DISPLACEMENT, NEXT_FRAMES),
     export=export,
     figures=FIGURES,
     groups="storms",

@@ -46,9 +46,10 @@ def test_pretexts_are_found_by_name() -> None:
 def test_readouts_are_those_of_the_pretexts(random_backbone: Path) -> None:
     """A backbone hands over the wanted readouts of its pretexts, without gradient, and leaves out the others."""
     backbone = load_backbone(random_backbone)
-    assert readout_names(backbone.card.pretexts) == ("next_frames", "displacement_24h")
+    channels = {"next_frames": 4, "displacement_24h": 2, "vortex_fate": 6}
+    assert readout_names(backbone.card.pretexts) == tuple(channels)
     assert readout_names({"lagrangian": 0.5, "masked": 1.0}) == ("displacement_24h",)
-    assert readout_channels(readout_names(PRETEXTS), backbone.card.spec) == {"next_frames": 4, "displacement_24h": 2}
+    assert readout_channels(readout_names(PRETEXTS), backbone.card.spec) == channels
     x = torch.randn(2, 5, 16, 24, generator=torch.Generator().manual_seed(0))
     assert readouts(backbone, ())(x) == {}
     read = readouts(backbone, ("displacement_24h", "none such"))(x)

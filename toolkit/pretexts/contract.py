@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from toolkit.backbones.features import FeatureSpec
 from toolkit.data.store import Store
+from toolkit.data.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,15 @@ class Views:
 class Target:
     """A field that is not an input, to be read at the windows of a batch.
 
-    Either fields of the store `hours` later (variables of the store, normalised), or an array made once from the store
-    by `make`: (time, channel, rows / stride, columns / stride), NaN where unknown, odd channels changing sign when
-    a southern window is mirrored.
+    Fields of the store `hours` later (variables of the store, normalised); or, where there is a `make`, what was made
+    once from the store, as far as `hours` after each time: `read(made, store, windows at that time)` -> (b, c, h, w)
+    / stride, NaN where unknown. Windows begin at multiples of the stride.
     """
 
-    hours: int = 0
+    hours: int
     make: Callable[[Store], np.ndarray] | None = None
+    read: Callable[[np.ndarray, Store, Windows], np.ndarray] | None = None
     stride: int = 1
-    odd_channels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,25 @@ def unpatched(tokens: Tensor, patch: int, grid: tuple[int, int]) -> Tensor:
     rows, columns = grid
     x = tokens.reshape(b, rows, columns, c, patch, patch).permute(0, 3, 1, 4, 2, 5)
     return x.reshape(b, c, rows * patch, columns * patch)
+
+
+def cut(
+    made: np.ndarray, _store: Store, windows: Windows, stride: int, odd_channels: tuple[int, ...] = ()
+) -> np.ndarray:
+    """Read (b, c, h / stride, w / stride) float32 out of `made` (time, c, rows / stride, columns / stride).
+
+    Where a window is mirrored, what is read is reflected, and `odd_channels` change their sign.
+    """
+    h, w = (side // stride for side in windows.size)
+    rows = windows.row[:, None] // stride + np.arange(h)
+    columns = (windows.column[:, None] // stride + np.arange(w)) % made.shape[-1]
+    time = windows.time[:, 0][:, None, None]
+    out = np.moveaxis(made[time, :, rows[:, :, None], columns[:, None, :]].astype(np.float32), -1, 1)
+    mirrored = windows.mirrored
+    out[mirrored] = out[mirrored][:, :, ::-1]
+    for channel in odd_channels:
+        out[mirrored, channel] *= -1
+    return out
 
 
 def finite_mean(loss: Tensor, counts: Tensor) -> Tensor:

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from toolkit.backbones.features import FeatureSpec
 from toolkit.backbones.weights import Backbone
 from toolkit.errors import unknown
-from toolkit.pretexts import lagrangian, masked, nextframe
+from toolkit.pretexts import lagrangian, masked, nextframe, vortexfate
 from toolkit.pretexts.contract import Pretext
 
 PRETEXTS: Mapping[str, Pretext] = {
-    pretext.name: pretext for pretext in (masked.PRETEXT, nextframe.PRETEXT, lagrangian.PRETEXT)
+    pretext.name: pretext for pretext in (masked.PRETEXT, nextframe.PRETEXT, lagrangian.PRETEXT, vortexfate.PRETEXT)
 }
 
 ReadFields = Callable[[Tensor], dict[str, Tensor]]

@@ -5,6 +5,9 @@ steers a vortex. What the module then predicts from two frames of vorticity and 
 km towards the pole) that a task about motion can use with no more than a few calibrated numbers.
 """
 
+from collections import deque
+from functools import partial
+
 import numpy as np
 import torch
 from scipy.ndimage import map_coordinates
@@ -12,10 +15,11 @@ from torch import Tensor, nn
 
 from toolkit.backbones.features import FeatureSpec
 from toolkit.data.dynamics import smooth_km
+from toolkit.data.sequences import filled, sequences
 from toolkit.data.store import Store
 from toolkit.errors import UserError
 from toolkit.geodesy import KM_PER_DEGREE, displacement_km
-from toolkit.pretexts.contract import Pretext, Readout, Target, Views, finite_mean
+from toolkit.pretexts.contract import Pretext, Readout, Target, Views, cut, finite_mean
 
 HOURS = 24
 HOURS_BETWEEN_FRAMES = 6
@@ -39,16 +43,17 @@ def displacements(store: Store) -> np.ndarray:
             f"{store.path} does not go round the globe, so the pretext 'lagrangian' cannot use it. Leave it out."
         )
     winds = [store.names.index("eastward_wind"), store.names.index("northward_wind")]
-    hours = (store.time - store.time[0]) / np.timedelta64(1, "h")
     starts = np.meshgrid(_cell_centres(store.latitude), _cell_centres(store.longitude), indexing="ij")
-    out = np.full((len(hours), 2, *starts[0].shape), np.nan, np.float16)
-    smoothed: dict[int, np.ndarray] = {}
-    for index, hour in enumerate(hours):
-        ahead = np.searchsorted(hours, hour + np.arange(0, HOURS + 1, HOURS_BETWEEN_FRAMES))
-        if ahead[-1] >= len(hours) or (hours[ahead] - hour != np.arange(0, HOURS + 1, HOURS_BETWEEN_FRAMES)).any():
-            continue
-        smoothed = {k: smoothed[k] if k in smoothed else _steering(store, k, winds) for k in ahead.tolist()}
-        out[index] = trajectories(np.stack(list(smoothed.values())), store.latitude, store.longitude, *starts)
+    out = np.full((len(store.time), 2, *starts[0].shape), np.nan, np.float16)
+    frames = HOURS // HOURS_BETWEEN_FRAMES + 1
+    for sequence in sequences(store, HOURS_BETWEEN_FRAMES):
+        ahead: deque[np.ndarray] = deque(maxlen=frames)
+        for position in range(len(sequence)):
+            wind = filled(store, sequence, position, winds)
+            ahead.append(smooth_km(wind, store.latitude, store.longitude, SMOOTHING_KM))
+            if len(ahead) == frames:
+                start = sequence[position - frames + 1]
+                out[start] = trajectories(np.stack(ahead), store.latitude, store.longitude, *starts)
     return out
 
 
@@ -56,11 +61,6 @@ def _cell_centres(axis: np.ndarray) -> np.ndarray:
     """Return the middles of the whole cells of two by two pixels; a window reflected on them stays aligned."""
     whole = len(axis) // STRIDE * STRIDE
     return axis[:whole].reshape(-1, STRIDE).mean(1)
-
-
-def _steering(store: Store, index: int, channels: list[int]) -> np.ndarray:
-    """Return the smoothed wind (2, lat, lon) of one time, m s-1; zero in gaps, where air is taken to stand still."""
-    return np.nan_to_num(smooth_km(store.frame(index)[channels], store.latitude, store.longitude, SMOOTHING_KM))
 
 
 def trajectories(
@@ -121,6 +121,8 @@ PRETEXT = Pretext(
     summary="Predict where the air at every place will be in 24 h",
     module=_module,
     loss=lagrangian_loss,
-    targets={"displacement": Target(make=displacements, stride=STRIDE, odd_channels=(1,))},
+    targets={
+        "displacement": Target(HOURS, displacements, partial(cut, stride=STRIDE, odd_channels=(1,)), stride=STRIDE)
+    },
     readout=Readout("displacement_24h", "km", lambda _: 2, _read),
 )

@@ -4,7 +4,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tasks.hurricane.head import DISPLACEMENT, NEXT_FRAMES, CycloneHead, decode, encode, loss
+from tasks.hurricane.head import DISPLACEMENT, FATE, NEXT_FRAMES, CycloneHead, decode, encode, loss
 from toolkit.backbones.features import FeatureSpec
 from toolkit.data.store import Store
 from toolkit.examples import Examples, cut_examples
@@ -13,7 +13,7 @@ from toolkit.heads import Features
 from toolkit.task import Task
 
 SPEC = FeatureSpec(("vorticity", "divergence"), ("s-1", "s-1"), (-6, 0), 2.8125, patch=4, dim=8)
-READOUTS = {DISPLACEMENT: 2, NEXT_FRAMES: 4}
+READOUTS = {FATE: 6, DISPLACEMENT: 2, NEXT_FRAMES: 4}
 
 
 @pytest.fixture(scope="module")
@@ -135,13 +135,16 @@ def test_an_untrained_head_states_nothing(examples: Examples) -> None:
     assert decode(output.detach().numpy(), examples.subset(np.arange(3))).empty
 
 
-def test_an_untrained_displacement_is_the_airs() -> None:
-    """With the readout, the displacement begins as the air's own in its scale; without it, as zero."""
-    air = torch.tensor([400.0, -800.0])[:, None, None].expand(1, 2, 16, 16)
-    read = {DISPLACEMENT: air, NEXT_FRAMES: torch.zeros(1, 4, 16, 16)}
+def test_an_untrained_displacement_is_the_vortices_or_the_airs() -> None:
+    """With the readouts, the displacement begins as the vortices' own in its scale, or as the air's; else as zero."""
+    east_north = torch.tensor([400.0, -800.0])[:, None, None].expand(1, 2, 16, 16)
+    fate = torch.cat([torch.zeros(1, 4, 16, 16), -east_north / 500], 1)
+    read = {DISPLACEMENT: east_north, NEXT_FRAMES: torch.zeros(1, 4, 16, 16), FATE: fate}
     given = Features(torch.randn(1, 16, 8), (4, 4), torch.randn(1, 5, 16, 16), read)
-    output = CycloneHead(SPEC, READOUTS)(given)
-    torch.testing.assert_close(output[:, 2:4], torch.tensor([1.0, -2.0])[:, None, None].expand(1, 2, 16, 16))
+    expected = torch.tensor([1.0, -2.0])[:, None, None].expand(1, 2, 16, 16)
+    torch.testing.assert_close(CycloneHead(SPEC, READOUTS)(given)[:, 2:4], -expected)
+    air = Features(given.tokens, given.grid, given.planes, {DISPLACEMENT: east_north})
+    torch.testing.assert_close(CycloneHead(SPEC, {DISPLACEMENT: 2})(air)[:, 2:4], expected)
     alone = CycloneHead(SPEC, {})(Features(given.tokens, given.grid, given.planes, {}))
     assert not alone[:, 1:].any()
 
