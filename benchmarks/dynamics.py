@@ -13,12 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import sph_harm_y
 
-from toolkit.data.dynamics import (
-    RADIUS_M,
-    finite_difference_vorticity_divergence,
-    smooth_km,
-    spectral_vorticity_divergence,
-)
+from toolkit.data.differences import finite_difference_vorticity_divergence
+from toolkit.data.harmonics import spectral_vorticity_divergence
+from toolkit.data.smoothing import smooth_km
+from toolkit.geodesy import EARTH_RADIUS_M
 
 Array = NDArray[Any]
 HARMONICS = ((4, 2), (60, 20), (200, 80))
@@ -35,7 +33,7 @@ def rotational_flow(latitude: Array, longitude: Array) -> tuple[Array, Array, Ar
         scale = 10 / degree
         total[0] += scale * np.outer(slopes[..., 0].real, east)
         total[1] += scale * order * np.outer(values.real / np.sin(theta), north)
-        total[2] -= scale * degree * (degree + 1) / RADIUS_M * np.outer(values.real, east)
+        total[2] -= scale * degree * (degree + 1) / EARTH_RADIUS_M * np.outer(values.real, east)
     return total[0], total[1], total[2]
 
 
@@ -51,7 +49,7 @@ def second_order_differences(u: Array, v: Array, latitude: Array, longitude: Arr
         return np.gradient(f, np.radians(latitude), axis=0)
 
     with np.errstate(divide="ignore", invalid="ignore"):
-        scale = 1 / (RADIUS_M * cosine)
+        scale = 1 / (EARTH_RADIUS_M * cosine)
         return (eastward(v) - northward(u * cosine)) * scale, (eastward(u) + northward(v * cosine)) * scale
 
 

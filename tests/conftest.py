@@ -133,12 +133,27 @@ def random_backbone(tmp_path_factory: pytest.TempPathFactory, smooth_store: "Sto
 
 @pytest.fixture(scope="session")
 def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A world folder in the real formats, cheap to make: four years of five days with vortices that drift westward."""
+    """A world folder in the real formats, cheap to make, on a global 2.8-degree grid."""
+    return _write_tiny_world(tmp_path_factory.mktemp("world") / "tiny", 2.8125)
+
+
+@pytest.fixture(scope="session")
+def shipped_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny world on the grid that the shipped backbone was trained on."""
+    from toolkit.backbones.card import read_card, shipped
+    from toolkit.config import FinetuneSettings
+
+    card = read_card(shipped()[FinetuneSettings.model_fields["backbone"].default])
+    return _write_tiny_world(tmp_path_factory.mktemp("shipped") / "tiny", card.spec.grid_degrees)
+
+
+def _write_tiny_world(folder: Path, spacing: float) -> Path:
+    """Write four years of five days with vortices that drift westward, on a global grid of this spacing, degrees."""
     import xarray as xr
 
     from toolkit.data.best_track import write_best_track
 
-    latitude, longitude = np.linspace(90, -90, 65), np.arange(128) * 2.8125
+    latitude, longitude = np.linspace(90, -90, round(180 / spacing) + 1), np.arange(round(360 / spacing)) * spacing
     rng = np.random.default_rng(2)
     tables, times, frames = [], [], []
     for year in range(2001, 2005):
@@ -153,7 +168,6 @@ def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dimensions = ("time", "level", "latitude", "longitude")
     named = dict(zip(("u_component_of_wind", "v_component_of_wind"), np.moveaxis(winds, 1, 0), strict=True))
     fields = xr.Dataset({name: (dimensions, w, {"units": "m s**-1"}) for name, w in named.items()}, coordinates)
-    folder = tmp_path_factory.mktemp("world") / "tiny"
     fields.assign_attrs(source="simulated", size="custom", seed=2).to_zarr(folder / "fields.zarr", consolidated=False)
     write_best_track(folder / "hurdat2.txt", pd.concat(tables, ignore_index=True))
     return folder

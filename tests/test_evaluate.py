@@ -10,7 +10,7 @@ from toolkit.adapt import Lora
 from toolkit.backbones.features import planes
 from toolkit.backbones.weights import load_backbone
 from toolkit.data.store import Store
-from toolkit.evaluate import differences, inputs, metric_intervals, outputs, plain_values, scored
+from toolkit.evaluate import corrected_differences, differences, inputs, metric_intervals, outputs, plain_values, scored
 from toolkit.examples import Examples, cut_examples
 from toolkit.fit import Parts, assemble
 from toolkit.metrics import evaluate_metrics
@@ -86,6 +86,7 @@ def test_intervals_hold_the_value(small_task: Task, examples: Examples) -> None:
         assert numbers["low"] - 1e-3 <= numbers["value"] <= numbers["high"] + 1e-3, name
         assert numbers["better"] in ("higher", "lower")
         assert isinstance(numbers["unit"], str)
+        assert numbers["meaning"]
 
 
 def test_a_difference_is_ours_minus_theirs(small_task: Task, examples: Examples) -> None:
@@ -101,6 +102,32 @@ def test_a_difference_is_ours_minus_theirs(small_task: Task, examples: Examples)
     assert same["excludes_zero"] is False
     errors = [plain_values(scores)[small_task.primary] for scores in (near, far)]
     assert found["value"] == pytest.approx(errors[0] - errors[1], abs=1e-3)
+
+
+def test_differences_from_several_are_corrected_together(small_task: Task, examples: Examples) -> None:
+    """Each is the difference from that one alone; the smallest p-value counts as often as there are others."""
+    ours, near, far = (scored(small_task, oracle(shift), examples, examples).scores for shift in (0.1, 0.11, 1.0))
+    found = corrected_differences(small_task.metrics, ours, {"near": near, "far": far})
+    for name, other in (("near", near), ("far", far)):
+        alone = differences(small_task.metrics, [ours], [other])
+        assert alone == {m: {k: v for k, v in d.items() if k != "p_holm"} for m, d in found[name].items()}
+    of_primary = {name: found[name][small_task.primary] for name in ("near", "far")}
+    least = min(of_primary.values(), key=lambda d: d["p_value"])
+    assert least["p_holm"] == pytest.approx(2 * least["p_value"], abs=1e-4)
+    assert all(d["p_holm"] >= d["p_value"] for d in of_primary.values())
+    single = corrected_differences(small_task.metrics, ours, {"far": far})["far"][small_task.primary]
+    assert single["p_holm"] == single["p_value"]
+
+
+def test_a_difference_from_an_undefined_score_is_none(small_task: Task, examples: Examples) -> None:
+    """A rival without predictions has no position error; the difference is None throughout, and claims nothing."""
+
+    def silent(examples: Examples) -> pd.DataFrame:
+        return oracle(0.0)(examples).iloc[:0]
+
+    ours, theirs = (scored(small_task, said, examples, examples).scores for said in (oracle(0.1), silent))
+    found = corrected_differences(small_task.metrics, ours, {"silent": theirs})["silent"]["far"]
+    assert found == dict.fromkeys(("value", "low", "high", "p_value", "p_holm")) | {"excludes_zero": False}
 
 
 def test_an_undefined_score_is_none(small_task: Task, examples: Examples) -> None:

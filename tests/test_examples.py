@@ -146,7 +146,7 @@ def test_rows_outside_a_region_are_told(
     """On a region, every window with a group's name shows a row of it, and rows beyond the region are counted."""
     rows, columns = slice(10, 40), slice(20, 70)
     fields = {
-        channel.name: (("time", "latitude", "longitude"), smooth_store.values[:, c, rows, columns].astype(np.float32))  # noqa: PD011
+        channel.name: (("time", "latitude", "longitude"), smooth_store.values[:, c, rows, columns].astype(np.float32))
         for c, channel in enumerate(smooth_store.channels)
     }
     place = {"latitude": smooth_store.latitude[rows], "longitude": smooth_store.longitude[columns]}

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from toolkit.geodesy import (
@@ -10,6 +10,7 @@ from toolkit.geodesy import (
     displacement_km,
     distance_km,
     longitude_difference,
+    wrapped_longitude,
 )
 
 latitudes = st.floats(-80, 80)
@@ -41,6 +42,17 @@ def test_distance_agrees_with_the_angle_between_vectors(lat1: float, lon1: float
     assert distance == pytest.approx(EARTH_RADIUS_KM * angle, abs=1e-3)
     assert distance == pytest.approx(distance_km(lat2, lon2, lat1, lon1))
     assert distance == pytest.approx(distance_km(lat1, lon1 + 7, lat2, lon2 + 367), abs=1e-3)
+
+
+@given(longitudes)
+@example(-1e-20)
+@example(360.0)
+def test_wrapped_longitudes_are_in_one_turn(lon: float) -> None:
+    """A wrapped longitude is in [0, 360), even that of a negative number too small to see, and is the same place."""
+    wrapped = float(wrapped_longitude(lon))
+    assert 0 <= wrapped < 360
+    assert np.cos(np.radians(wrapped - lon)) == pytest.approx(1)
+    assert wrapped_longitude(wrapped) == wrapped
 
 
 @given(longitudes, longitudes)

@@ -58,7 +58,7 @@ def counting(name: str, calls: list[str]) -> Metric:
         calls.append(name)
         return sum_by_group(truth.assign(n=1.0)[["example", "n"]], examples)
 
-    return Metric(name, "1", "higher", Statistic(name, compute), lambda sums: sums["n"])
+    return Metric(name, "1", "higher", "number of rows", Statistic(name, compute), lambda sums: sums["n"])
 
 
 def test_scores_agree_with_scikit_learn() -> None:
@@ -100,7 +100,7 @@ def test_shared_statistic_is_computed_once() -> None:
     """Two metrics on one statistic cost one computation."""
     calls: list[str] = []
     metric = counting("count", calls)
-    other = Metric("double", "1", "higher", metric.statistic, lambda sums: 2 * sums["n"])
+    other = Metric("double", "1", "higher", "twice as many", metric.statistic, lambda sums: 2 * sums["n"])
     values = evaluate_metrics((metric, other), *tables()).values()
     assert values == {"count": 60.0, "double": 120.0}
     assert calls == ["count"]
@@ -184,14 +184,14 @@ def test_statistic_that_sums_to_nan_fails() -> None:
     """A statistic that lets NaN through is an error that names the statistic and the column."""
     nan = Statistic("leaky", lambda _, truth, examples: sum_by_group(truth, examples) * np.nan)
     with pytest.raises(UserError, match="'leaky' sums to NaN or infinity in 'ozone'"):
-        evaluate_metrics([Metric("m", "1", "lower", nan, lambda s: s["ozone"])], *tables())
+        evaluate_metrics([Metric("m", "1", "lower", "sum", nan, lambda s: s["ozone"])], *tables())
 
 
 def test_statistic_that_forgets_a_group_fails() -> None:
     """A statistic must answer for each group, since intervals resample groups."""
     short = Statistic("short", lambda _, truth, examples: sum_by_group(truth, examples).iloc[1:])
     with pytest.raises(UserError, match="'short' must return one row per group"):
-        evaluate_metrics([Metric("m", "1", "lower", short, lambda s: s["ozone"])], *tables())
+        evaluate_metrics([Metric("m", "1", "lower", "sum", short, lambda s: s["ozone"])], *tables())
 
 
 def test_one_name_for_two_statistics_fails() -> None:
@@ -211,7 +211,7 @@ def test_scores_of_different_metrics_do_not_add() -> None:
 def test_direction_is_one_of_two() -> None:
     """A misspelt direction is refused when the metric is made."""
     with pytest.raises(UserError, match="better is 'up'"):
-        Metric("m", "1", "up", errors("ozone"), lambda s: s["count"])  # type: ignore[arg-type]
+        Metric("m", "1", "up", "sum", errors("ozone"), lambda s: s["count"])  # type: ignore[arg-type]
 
 
 def test_ratio_is_nan_where_undefined() -> None:
@@ -235,7 +235,7 @@ def test_histogram_median_of_many_values() -> None:
     values = rng.gamma(2, 60, 20001)
     examples = pd.DataFrame({"group": rng.integers(9, size=values.size)}, index=range(values.size))
     sums = histogram_by_group(values, examples.index, examples, 1000)
-    metric = Metric("median", "km", "lower", Statistic("h", lambda *_: sums), median_of_histogram)
+    metric = Metric("median", "km", "lower", "median", Statistic("h", lambda *_: sums), median_of_histogram)
     assert metric.value(sums) == pytest.approx(np.median(values), abs=0.5)
 
 
@@ -252,3 +252,9 @@ def test_histogram_median_of_nothing_is_nan() -> None:
     examples = pd.DataFrame({"group": ["a", "b"]}, index=[0, 1])
     sums = histogram_by_group(np.array([3.0]), [1], examples, 10)
     np.testing.assert_array_equal(median_of_histogram({str(c): sums[c].to_numpy() for c in sums}), [np.nan, 3.0])
+
+
+@pytest.mark.parametrize("metric", OZONE, ids=lambda metric: metric.name)
+def test_every_metric_says_what_it_measures(metric: Metric) -> None:
+    """The meaning names the column, which alone does not tell a reader what is good."""
+    assert "ozone" in metric.meaning

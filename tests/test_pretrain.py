@@ -200,3 +200,19 @@ def test_a_pretext_of_ones_own(
     assert bare.times.tolist() == list(range(1, 40))
     model = pretrain(alone, [bare], normalisation, Schedule(4, 8, {"": 1e-2}), Run(tmp_path))
     assert set(model.pretexts) == {"latitude"}
+
+
+def test_batches_are_made_for_the_device_of_the_run(
+    source: Unlabelled,
+    recipe: Recipe,
+    normalisation: Normalisation,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Every tensor of a batch, the targets too, lies where the model is trained."""
+    batches = []
+    monkeypatch.setattr("toolkit.pretrain.train", lambda _model, batch, *_: batches.append(batch(0)))
+    schedule = Schedule(steps=1, batch_size=2, learning_rates={"": 0.0})
+    pretrain(recipe, [source], normalisation, schedule, Run(tmp_path, device="meta"))
+    (views,) = batches
+    assert {t.device.type for t in (views.clean, views.seen, views.hidden, *views.targets.values())} == {"meta"}

@@ -10,8 +10,10 @@ from toolkit.metrics import Metric, Statistic, ratio
 from toolkit.stats import Difference, bootstrap, group_weights, holm, paired_difference, resample
 
 NONE = Statistic("none", lambda *tables: tables[2])
-MEAN = Metric("mean", "km", "lower", NONE, lambda sums: ratio(sums["total"], sums["count"]))
-SHARE = Metric("share", "1", "higher", NONE, lambda sums: ratio(sums["total"], sums["count"]), (0.0, 1.0))
+MEAN = Metric("mean", "km", "lower", "mean per group", NONE, lambda sums: ratio(sums["total"], sums["count"]))
+SHARE = Metric(
+    "share", "1", "higher", "share per group", NONE, lambda sums: ratio(sums["total"], sums["count"]), (0.0, 1.0)
+)
 
 
 def run(values: np.ndarray) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("toolkit", "tasks", "pretrained")
+TOOLKIT = ("-m", "toolkit")
 SHIPPED = ("README.md", "recipe.yaml", "config.json", "model.safetensors")
 
 
@@ -46,6 +47,17 @@ def _pip(*words: object) -> None:
     subprocess.run([*command, *map(str, words)], check=True)
 
 
+def _said(python: Path, folder: Path, *words: str) -> str:
+    """Run Python in a folder, with nothing of the environment of the tests; return what it prints."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "OMP_NUM_THREADS": "1"}
+    command = [python, *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder, env=environment).stdout
+
+
+def _shipped() -> set[str]:
+    return {path.parent.name for path in (ROOT / "pretrained").glob("*/config.json")}
+
+
 @pytest.mark.slow
 def test_the_wheel_holds_everything_that_is_not_code(wheel: Path) -> None:
     """Weights, cards, the page's template, licence and type marker are in it; nothing else of the tree."""
@@ -64,18 +76,21 @@ def test_the_wheel_holds_everything_that_is_not_code(wheel: Path) -> None:
 @pytest.mark.slow
 def test_the_installed_wheel_runs_in_another_folder(python: Path, tmp_path: Path) -> None:
     """Away from the tree it lists the shipped task and backbones, and checks the hash of their weights."""
-
-    def said(*words: str) -> str:
-        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-        answer = subprocess.run(
-            [python, *words], check=True, capture_output=True, text=True, cwd=tmp_path, env=environment
-        )
-        return answer.stdout
-
-    assert said("-c", "import toolkit; print(toolkit.__file__)").startswith(str(python.parents[1]))
-    assert said("-m", "toolkit", "--version").startswith("toolkit ")
-    listed = json.loads(said("-m", "toolkit", "tasks", "list", "--json"))
+    assert _said(python, tmp_path, "-c", "import toolkit; print(toolkit.__file__)").startswith(str(python.parents[1]))
+    assert _said(python, tmp_path, *TOOLKIT, "--version").startswith("toolkit ")
+    listed = json.loads(_said(python, tmp_path, *TOOLKIT, "tasks", "list", "--json"))
     assert listed["broken"] == []
     assert {task["name"] for task in listed["tasks"]} == {"hurricane"}
-    shipped = {path.parent.name for path in (ROOT / "pretrained").glob("*/config.json")}
-    assert {card["name"] for card in json.loads(said("-m", "toolkit", "backbones", "--json"))} == shipped
+    assert {card["name"] for card in json.loads(_said(python, tmp_path, *TOOLKIT, "backbones", "--json"))} == _shipped()
+
+
+@pytest.mark.slow
+def test_the_installed_wheel_finetunes_in_another_folder(python: Path, shipped_world: Path, tmp_path: Path) -> None:
+    """Away from the tree the shipped backbone is adapted to a world's labels; scores and report are written."""
+    few = ("--labels", "4", "--limit-batches", "2", "--batch-size", "4", "--no-compare", "--no-baselines")
+    words = ("finetune", "hurricane", "--world", str(shipped_world), "--out", "run", *few, "--threads", "1", "--quiet")
+    _said(python, tmp_path, *TOOLKIT, *words)
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["backbone"] in _shipped()
+    assert results["labels"] == 4
+    assert results["backbone"] in (tmp_path / "run" / "report.html").read_text("utf-8")

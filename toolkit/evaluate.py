@@ -14,7 +14,7 @@ from toolkit.backbones.features import planes
 from toolkit.data.normalise import Normalisation
 from toolkit.examples import Examples
 from toolkit.metrics import Metric, Scores, evaluate_metrics
-from toolkit.stats import bootstrap, paired_difference
+from toolkit.stats import bootstrap, holm, paired_difference
 from toolkit.task import Task
 
 CHUNK = 256
@@ -55,12 +55,16 @@ def scored(task: Task, predict: Callable[[Examples], pd.DataFrame], validation: 
 
 
 def metric_intervals(metrics: tuple[Metric, ...], runs: list[Scores]) -> dict[str, dict[str, Any]]:
-    """Return each metric's value and 95 % interval over groups (and runs), unit and direction; undefined is None."""
+    """Return each metric's value and 95 % interval over groups (and runs), unit, direction and meaning.
+
+    Undefined is None.
+    """
     out = {}
     for metric in metrics:
         interval = bootstrap(metric, [run.sums_of(metric) for run in runs])
         numbers = {"value": interval.value, "low": interval.low, "high": interval.high}
-        out[metric.name] = {k: _number(v) for k, v in numbers.items()} | {"unit": metric.unit, "better": metric.better}
+        about = {"unit": metric.unit, "better": metric.better, "meaning": metric.meaning}
+        out[metric.name] = {k: _number(v) for k, v in numbers.items()} | about
     return out
 
 
@@ -72,6 +76,22 @@ def differences(metrics: tuple[Metric, ...], ours: list[Scores], theirs: list[Sc
         numbers = {"value": d.value, "low": d.low, "high": d.high, "p_value": d.p_value}
         out[metric.name] = {k: _number(v) for k, v in numbers.items()} | {"excludes_zero": bool(d.excludes_zero)}
     return out
+
+
+def corrected_differences(
+    metrics: tuple[Metric, ...], ours: Scores, theirs: Mapping[str, Scores]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the paired differences from several others, {name: {metric: difference}}, ours minus theirs.
+
+    Each has the p-value also after Holm's correction over all others of its metric, `p_holm`.
+    """
+    found = {name: differences(metrics, [ours], [scores]) for name, scores in theirs.items()}
+    for metric in metrics:
+        single = {name: of_metric[metric.name]["p_value"] for name, of_metric in found.items()}
+        corrected = holm({name: np.nan if p is None else p for name, p in single.items()})
+        for name, p in corrected.items():
+            found[name][metric.name]["p_holm"] = _number(p)
+    return found
 
 
 def plain_values(scores: Scores) -> Mapping[str, float | None]:

@@ -52,7 +52,7 @@ def evaluate_run(run: Path, world: Path | None, told: Told) -> dict[str, Any]:
     told.stage("preparing fields and labels")
     store = prepared(world, (*task.inputs.variables, *task.inputs.also))
     check_store(task, saved.card, store)
-    test = _test_examples(task, world, store)
+    test = cut_test_examples(task, world, store)
     told.stage(f"scoring {len(test)} test windows")
     stated = task.decode(outputs(parts.model, parts.readouts, test, parts.normalisation), test)
     table = task.keep(stated, saved.threshold)
@@ -70,7 +70,8 @@ def evaluate_run(run: Path, world: Path | None, told: Told) -> dict[str, Any]:
     return content
 
 
-def _test_examples(task: Task, world: Path, store: Store) -> Examples:
+def cut_test_examples(task: Task, world: Path, store: Store) -> Examples:
+    """Return the examples of a world's test part: the same for every run, whatever its budget and seed."""
     table = task.labels(world)
     _, groups = split_groups(table, store, task.split.gap_days)
     return cut_examples(task, store, table, groups["test"], TEST_SEED)

@@ -1,12 +1,12 @@
 """`toolkit finetune`: from a task, a world and a backbone to a run folder that says how well it went."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from accelerate import PartialState
 
 from toolkit.adapt import Lora, trainable_share
 from toolkit.backbones.card import backbone_folder, shipped
@@ -14,10 +14,18 @@ from toolkit.backbones.weights import Backbone, load_backbone
 from toolkit.config import FinetuneSettings
 from toolkit.data.prepare import prepared
 from toolkit.data.store import Store
-from toolkit.evaluate import Prediction, differences, metric_intervals, plain_values, scored
+from toolkit.evaluate import (
+    Prediction,
+    corrected_differences,
+    differences,
+    metric_intervals,
+    plain_values,
+    scored,
+)
 from toolkit.examples import Examples, Years, chosen_groups, cut_examples, split_groups
 from toolkit.files import write_json
 from toolkit.fit import Parts, assemble, check_store, fit
+from toolkit.metrics import Scores
 from toolkit.runfolder import write_split
 from toolkit.saved import Saved, save_adapted
 from toolkit.task import Task
@@ -88,15 +96,20 @@ def opened_backbone(task: Task, settings: FinetuneSettings, store: Store) -> Bac
 
 
 def finetune(task: Task, settings: FinetuneSettings, world: Path, run: Run, told: Told) -> dict[str, Any]:
-    """Fit the method, the comparison from scratch and the baselines; write the run folder; return the results."""
+    """Fit the method, the comparison from scratch and the baselines; write the run folder; return the results.
+
+    Of several processes launched together all train, and the first one alone fits the baselines and writes.
+    """
     began = time.perf_counter()
+    state = PartialState(cpu=run.device == "cpu")
     told.stage("preparing fields and labels")
     data = load_data(task, world, settings.labels, settings.seed)
     backbone = opened_backbone(task, settings, data.store)
-    write_split(run.folder, data.years, data.parts, settings.seed)
+    state.on_main_process(write_split)(run.folder, data.years, data.parts, settings.seed)
     parts, ours = _fitted(task, settings, settings.method, backbone, data, run, told)
     found = settings.backbone if settings.backbone in shipped() else str(Path(settings.backbone).resolve())
-    save_adapted(run.folder, Saved(task.name, settings.method, backbone.card, ours.threshold, found), parts.model)
+    saved = Saved(task.name, settings.method, backbone.card, ours.threshold, found)
+    state.on_main_process(save_adapted)(run.folder, saved, parts.model)
     results = _results(task, settings, backbone, data, parts, ours)
     if settings.compare and settings.method != "scratch":
         scratch_run = replace(run, folder=run.folder / "scratch")
@@ -106,11 +119,13 @@ def finetune(task: Task, settings: FinetuneSettings, world: Path, run: Run, told
             "metrics": metric_intervals(task.metrics, [scratch.scores]),
             "differences": differences(task.metrics, [ours.scores], [scratch.scores]),
         }
-    if settings.baselines:
-        results["baselines"] = _baselines(task, data, told)
+    if settings.baselines and state.is_main_process:
+        baselines = _baselines(task, data, told)
+        results["baselines"] = {name: plain_values(scores) for name, scores in baselines.items()}
+        results["baseline_differences"] = corrected_differences(task.metrics, ours.scores, baselines)
     results["seconds"] = {"total": round(time.perf_counter() - began, 1)}
-    _write_tables(run.folder, data.test, ours.table)
-    write_json(run.folder / "results.json", results)
+    state.on_main_process(_write_tables)(run.folder, data.test, ours.table)
+    state.on_main_process(write_json)(run.folder / "results.json", results)
     return results
 
 
@@ -120,7 +135,8 @@ def _fitted(
     used = None if method == "scratch" else backbone
     lora = Lora(settings.lora_rank, settings.lora_alpha)
     parts = assemble(task, backbone.card, used, method, lora, settings.seed)
-    schedule = schedule_of(settings, method, len(data.train))
+    own_share = -(-len(data.train) // PartialState().num_processes)  # each process sees batches of its own
+    schedule = schedule_of(settings, method, own_share)
     told.stage(f"training {method} on {len(data.train)} windows, {schedule.steps} steps")
     reporting = replace(run, report=lambda numbers: told.step(numbers, schedule.steps))
     predict = fit(task, parts, data.train, data.validation, schedule, reporting)
@@ -142,18 +158,19 @@ def _results(
         "primary": task.primary,
         "metrics": metric_intervals(task.metrics, [ours.scores]),
         "baselines": {},
+        "baseline_differences": {},
         "model": {"parameters": total, "trainable": trainable},
         "threshold": ours.threshold,
         "notes": [f"{count} labelled rows have no window: {why}" for why, count in data.train.left_out.items()],
     }
 
 
-def _baselines(task: Task, data: Data, told: Told) -> dict[str, Mapping[str, float | None]]:
+def _baselines(task: Task, data: Data, told: Told) -> dict[str, Scores]:
     scores = {}
     for name, baseline in task.baselines.items():
         told.stage(f"fitting the baseline {name}")
         predict = baseline(data.train, data.validation)
-        scores[name] = plain_values(scored(task, predict, data.validation, data.test).scores)
+        scores[name] = scored(task, predict, data.validation, data.test).scores
     return scores
 
 

@@ -1,9 +1,10 @@
-"""Distances and displacements on the sphere, in degrees and kilometres."""
+"""Distances, displacements and longitudes on the sphere, in degrees and kilometres."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 EARTH_RADIUS_KM = 6371.0
+EARTH_RADIUS_M = EARTH_RADIUS_KM * 1000
 KM_PER_DEGREE = EARTH_RADIUS_KM * np.pi / 180
 
 
@@ -15,9 +16,15 @@ def distance_km(lat1: ArrayLike, lon1: ArrayLike, lat2: ArrayLike, lon2: ArrayLi
     return np.asarray(2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.clip(h, 0, 1))))
 
 
+def wrapped_longitude(lon: ArrayLike) -> NDArray[np.float64]:
+    """Return longitudes in [0, 360)."""
+    # The remainder of a tiny negative number is rounded to 360 itself, hence twice.
+    return np.asarray(np.mod(np.mod(lon, 360.0), 360.0))
+
+
 def longitude_difference(lon2: ArrayLike, lon1: ArrayLike) -> NDArray[np.float64]:
     """Return lon2 - lon1 the short way round, in [-180, 180) degrees."""
-    return np.asarray(_round(np.subtract(lon2, lon1) + 180.0) - 180.0)
+    return np.asarray(wrapped_longitude(np.subtract(lon2, lon1) + 180.0) - 180.0)
 
 
 def displacement_km(
@@ -35,9 +42,4 @@ def displaced(
     """Return the (lat, lon in [0, 360)) that lies (east, north) km away: the inverse of `displacement_km`."""
     lat2 = np.clip(np.add(lat, np.divide(north_km, KM_PER_DEGREE)), -89.9, 89.9)
     halfway = np.radians(np.add(lat, lat2) / 2)
-    return np.asarray(lat2), _round(lon + np.divide(east_km, KM_PER_DEGREE * np.cos(halfway)))
-
-
-def _round(lon: ArrayLike) -> NDArray[np.float64]:
-    """Return longitudes in [0, 360). The remainder of a tiny negative number is rounded to 360 itself, hence twice."""
-    return np.asarray(np.mod(np.mod(lon, 360.0), 360.0))
+    return np.asarray(lat2), wrapped_longitude(lon + np.divide(east_km, KM_PER_DEGREE * np.cos(halfway)))

@@ -36,15 +36,17 @@ class Statistic:
 
 @dataclass(frozen=True)
 class Metric:
-    """What to make of a statistic's sums, in which unit, and which way is better.
+    """What to make of a statistic's sums, in which unit, which way is better, and what that means.
 
-    `finish` takes the totals by column, each of any one shape (...), and returns the scores (...), NaN where the
-    score is undefined. `limits` are the lowest and the highest value it can take; intervals are kept within them.
+    `meaning` says it to a reader in a short plain phrase: "share of storms that are found". `finish` takes the totals
+    by column, each of any one shape (...), and returns the scores (...), NaN where the score is undefined. `limits`
+    are the lowest and the highest value it can take; intervals are kept within them.
     """
 
     name: str
     unit: str
     better: Literal["higher", "lower"]
+    meaning: str
     statistic: Statistic
     finish: Finish
     limits: tuple[float, float] = (-np.inf, np.inf)
@@ -198,14 +200,27 @@ def errors(column: str) -> Statistic:
 
 def root_mean_square_error(column: str, unit: str) -> Metric:
     """Return the metric sqrt(mean(error^2)) of one number per example."""
-    statistic, limits = errors(column), (0.0, np.inf)
-    return Metric(f"{column}_rmse", unit, "lower", statistic, lambda s: np.sqrt(ratio(s["square"], s["count"])), limits)
+    return Metric(
+        name=f"{column}_rmse",
+        unit=unit,
+        better="lower",
+        meaning=f"root of the mean squared error of {column}",
+        statistic=errors(column),
+        finish=lambda s: np.sqrt(ratio(s["square"], s["count"])),
+        limits=(0.0, np.inf),
+    )
 
 
 def mean_absolute_error(column: str, unit: str) -> Metric:
     """Return the metric mean(|error|) of one number per example."""
     return Metric(
-        f"{column}_mae", unit, "lower", errors(column), lambda s: ratio(s["absolute"], s["count"]), (0.0, np.inf)
+        name=f"{column}_mae",
+        unit=unit,
+        better="lower",
+        meaning=f"mean size of the error of {column}",
+        statistic=errors(column),
+        finish=lambda s: ratio(s["absolute"], s["count"]),
+        limits=(0.0, np.inf),
     )
 
 
@@ -216,4 +231,5 @@ def explained_variance(column: str) -> Metric:
         spread = sums["truth_square"] - sums["truth"] * ratio(sums["truth"], sums["count"])
         return 1.0 - ratio(sums["square"], spread)
 
-    return Metric(f"{column}_r2", "1", "higher", errors(column), finish, (-np.inf, 1.0))
+    meaning = f"share of the variance of {column} that is explained; 0 for always stating the mean"
+    return Metric(f"{column}_r2", "1", "higher", meaning, errors(column), finish, (-np.inf, 1.0))

@@ -139,7 +139,8 @@ def pretrain(
     model = Pretraining(recipe, schedule.seed)
 
     def batch(number: int) -> Views:
-        return draw(sources, recipe, normalisation, schedule.batch_size, (schedule.seed << 32) + number)
+        seed = (schedule.seed << 32) + number
+        return _on(draw(sources, recipe, normalisation, schedule.batch_size, seed), run.device)
 
     train(model, batch, partial(pretext_losses, recipe), schedule, run)
     return model
@@ -156,5 +157,9 @@ def held_out_losses(
     losses = []
     for number in range(SCORED_BATCHES):
         views = draw(sources, recipe, normalisation, batch_size, number)
-        losses.append(pretext_losses(unweighted, model, send_to_device(views, device)))
+        losses.append(pretext_losses(unweighted, model, _on(views, device)))
     return {name: float(torch.stack([batch[name] for batch in losses]).mean()) for name in losses[0]}
+
+
+def _on(views: Views, device: str | torch.device) -> Views:
+    return Views(**send_to_device(vars(views), device))

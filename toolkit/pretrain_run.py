@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from accelerate import PartialState
 
 from toolkit.backbones.card import Card
 from toolkit.backbones.features import FeatureSpec
 from toolkit.backbones.weights import save_backbone
 from toolkit.config import PretrainSettings
+from toolkit.data.normalise import Normalisation
 from toolkit.data.prepare import prepared
 from toolkit.data.sources import WINDS
 from toolkit.data.store import Store
@@ -28,7 +30,7 @@ from toolkit.model_card import card_text, last_losses, recipe_text
 from toolkit.pretexts.contract import Pretext, Target
 from toolkit.pretexts.known import pretext_named, readout_names
 from toolkit.pretrain import Pretraining, Recipe, held_out_losses, normalisation_for, pretrain, unlabelled
-from toolkit.runfolder import RunFolder, check_folder, open_run, write_environment
+from toolkit.runfolder import RunFolder, check_folder, open_together, write_environment
 from toolkit.told import Told
 from toolkit.train import Run, Schedule
 
@@ -45,48 +47,41 @@ class Source:
     identity: dict[str, Any]
 
 
-def run_pretrain(settings: PretrainSettings, folder: RunFolder, told: Told) -> Path:
-    """Pretrain into a run folder and return the folder of the backbone; raises `UserError` before it writes."""
+def run_pretrain(settings: PretrainSettings, folder: RunFolder, told: Told) -> Path | None:
+    """Pretrain into a run folder and return the folder of the backbone; raises `UserError` before it writes.
+
+    Of several processes launched together the first writes everything; the others train with it and return None.
+    """
     check_folder(folder.path, folder.resume, folder.overwrite)
     device = engine(settings)
+    state = PartialState()
     weighted = tuple((pretext_named(name), weight) for name, weight in settings.pretext.items())
-    sources, held_out = _sources(settings, weighted, told)
+    with state.main_process_first():  # which leaves in the cache what the others then find there
+        sources, held_out = _sources(settings, weighted, told)
     identities = {"worlds": [s.identity for s in sources], "held_out": [s.identity for s in held_out]}
     config = settings.model_dump(mode="json") | identities
-    resumes = open_run(folder.path, config, folder.resume, folder.overwrite)
+    resumes = open_together(folder, config)
     backbone = folder.path / settings.name
     if backbone.exists():
-        return backbone
-    write_environment(folder.path, folder.command)
+        return backbone if state.is_main_process else None
+    state.on_main_process(write_environment)(folder.path, folder.command)
     recipe = _recipe(settings, weighted, sources[0].store)
     told.stage("making the targets of the pretexts (once; they are kept in the cache)")
-    windows, unseen = ([unlabelled(s.store, recipe, cached_target) for s in part] for part in (sources, held_out))
+    with state.main_process_first():
+        windows, unseen = ([unlabelled(s.store, recipe, cached_target) for s in part] for part in (sources, held_out))
     normalisation = normalisation_for(settings.variables, sources[0].store)
     told.stage(f"training on {sum(len(part.times) for part in windows)} times, {settings.max_steps} steps")
     run = Run(folder.path, resumes, lambda numbers: told.step(numbers, settings.max_steps), device, settings.precision)
     model = pretrain(recipe, windows, normalisation, _schedule(settings), run)
+    if not state.is_main_process:
+        return None
     scores = last_losses(folder.path / "metrics.jsonl", settings.pretext)
     if unseen:
         told.stage("scoring the held-out worlds")
         losses = held_out_losses(recipe, model, unseen, normalisation, settings.batch_size)
         scores |= {f"held-out {name}": round(loss, 4) for name, loss in losses.items()}
-    card = Card(
-        name=settings.name,
-        summary=f"Vision transformer pretrained on {' and '.join(settings.variables)} by {', '.join(settings.pretext)}",
-        spec=recipe.spec,
-        architecture=dict(recipe.architecture),
-        normalisation=normalisation,
-        pretexts=dict(settings.pretext),
-        readouts=readout_names(settings.pretext),
-        parameters=0,
-        weights_sha256="",
-        data={
-            "worlds": [source.identity | {"path": source.world.name} for source in sources],
-            "held_out": [source.identity | {"path": source.world.name} for source in held_out],
-        },
-        scores=scores,
-    )
-    return _saved(backbone, card, model, settings)
+    data = {"worlds": _listed(sources), "held_out": _listed(held_out)}
+    return _saved(backbone, _card(settings, recipe, normalisation, data, scores), model, settings)
 
 
 def cached_target(name: str, target: Target, store: Store) -> np.ndarray:
@@ -132,6 +127,33 @@ def _recipe(settings: PretrainSettings, weighted: Pretexts, store: Store) -> Rec
         dim=settings.dim,
     )
     return Recipe(spec, {"depth": settings.depth, "heads": settings.heads}, weighted, settings.window)
+
+
+def _listed(sources: list[Source]) -> list[dict[str, Any]]:
+    """Return what identifies each world, without the place of this machine where it lies."""
+    return [source.identity | {"path": source.world.name} for source in sources]
+
+
+def _card(
+    settings: PretrainSettings,
+    recipe: Recipe,
+    normalisation: Normalisation,
+    data: dict[str, Any],
+    scores: dict[str, float],
+) -> Card:
+    return Card(
+        name=settings.name,
+        summary=f"Vision transformer pretrained on {' and '.join(settings.variables)} by {', '.join(settings.pretext)}",
+        spec=recipe.spec,
+        architecture=dict(recipe.architecture),
+        normalisation=normalisation,
+        pretexts=dict(settings.pretext),
+        readouts=readout_names(settings.pretext),
+        parameters=0,
+        weights_sha256="",
+        data=data,
+        scores=scores,
+    )
 
 
 def _schedule(settings: PretrainSettings) -> Schedule:

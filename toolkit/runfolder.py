@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from accelerate import PartialState
 
 from toolkit.errors import UserError
 from toolkit.examples import Examples, Years
@@ -62,6 +63,15 @@ def open_run(folder: Path, config: Mapping[str, Any], resume: bool, overwrite: b
         shutil.rmtree(folder)
     write_text(written, yaml.safe_dump(dict(config), sort_keys=False))
     return False
+
+
+def open_together(folder: RunFolder, config: Mapping[str, Any]) -> bool:
+    """Open the run as `open_run` does, in the first of the processes launched together; the others wait for it."""
+    state = PartialState()
+    with state.main_process_first():
+        if state.is_main_process:
+            return open_run(folder.path, config, folder.resume, folder.overwrite)
+    return folder.resume
 
 
 def _same_settings(written: Path, config: Mapping[str, Any]) -> None:

@@ -24,6 +24,7 @@ MEAN = Metric(
     "mean",
     "1",
     "lower",
+    "mean of the errors",
     Statistic("errors", lambda _, truth, __: truth),
     lambda s: ratio(s["sum"], s["count"]),
     (0, np.inf),

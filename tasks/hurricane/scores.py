@@ -193,30 +193,88 @@ def _share(part: str, whole: str) -> Finish:
 DETECTION = Statistic("detection", _detection)
 CENTRE_ERRORS = Statistic("centre errors", _centre_errors)
 
-POD = Metric("pod", "1", "higher", DETECTION, _share("hits", "storms"), (0.0, 1.0))
+POD = Metric(
+    name="pod",
+    unit="1",
+    better="higher",
+    meaning=f"share of storms that are found within {HIT_KM:.0f} km",
+    statistic=DETECTION,
+    finish=_share("hits", "storms"),
+    limits=(0.0, 1.0),
+)
 """Probability of detection: hits / storms."""
-FAR = Metric("far", "1", "lower", DETECTION, lambda s: ratio(s["alarms"] - s["hits"], s["alarms"]), (0.0, 1.0))
+FAR = Metric(
+    name="far",
+    unit="1",
+    better="lower",
+    meaning=f"share of predictions without a storm of their own within {HIT_KM:.0f} km",
+    statistic=DETECTION,
+    finish=lambda s: ratio(s["alarms"] - s["hits"], s["alarms"]),
+    limits=(0.0, 1.0),
+)
 """False alarm ratio: 1 - hits / predictions; undefined without predictions."""
 CSI = Metric(
-    "csi", "1", "higher", DETECTION, lambda s: ratio(s["hits"], s["storms"] + s["alarms"] - s["hits"]), (0.0, 1.0)
+    name="csi",
+    unit="1",
+    better="higher",
+    meaning="share of storms found among storms found, storms missed and false alarms",
+    statistic=DETECTION,
+    finish=lambda s: ratio(s["hits"], s["storms"] + s["alarms"] - s["hits"]),
+    limits=(0.0, 1.0),
 )
 """Critical success index: hits / (hits + misses + false alarms)."""
-HIT_RATE = Metric("hit_rate", "1", "higher", DETECTION, _share("storms_alone_near", "storms_alone"), (0.0, 1.0))
+HIT_RATE = Metric(
+    name="hit_rate",
+    unit="1",
+    better="higher",
+    meaning=f"share of storms alone in their window that the most probable prediction finds within {NEAR_KM:.0f} km",
+    statistic=DETECTION,
+    finish=_share("storms_alone_near", "storms_alone"),
+    limits=(0.0, 1.0),
+)
 """Share of storms alone in their window that lie within 225 km of the window's most probable prediction.
 
 One guess per window, and a tighter radius: unlike pod it cannot be bought with many or vague predictions, and where
 storms are alone it asks only whether the method's best idea is a good one. No prediction is no hit.
 """
 MEAN_CENTRE_ERROR = Metric(
-    "mean_centre_error", "km", "lower", DETECTION, _share("centre_error_km", "storms"), (0.0, CAP_KM)
+    name="mean_centre_error",
+    unit="km",
+    better="lower",
+    meaning=f"mean distance of storms from their predictions, {CAP_KM:.0f} km where there is none",
+    statistic=DETECTION,
+    finish=_share("centre_error_km", "storms"),
+    limits=(0.0, CAP_KM),
 )
 """Mean distance of a storm from its own prediction, over all storms; 1000 km where it has none."""
-MEDIAN_CENTRE_ERROR = Metric("median_centre_error", "km", "lower", CENTRE_ERRORS, median_of_histogram, (0.0, CAP_KM))
+MEDIAN_CENTRE_ERROR = Metric(
+    name="median_centre_error",
+    unit="km",
+    better="lower",
+    meaning="distance from their predictions within which half of the storms are",
+    statistic=CENTRE_ERRORS,
+    finish=median_of_histogram,
+    limits=(0.0, CAP_KM),
+)
 """Median of the same distances, to half a kilometre."""
-INTENSITY_ERROR = Metric("intensity_error", "kt", "lower", DETECTION, _share("wind_error_kt", "winds"), (0.0, np.inf))
+INTENSITY_ERROR = Metric(
+    name="intensity_error",
+    unit="kt",
+    better="lower",
+    meaning="mean error of the maximum wind, 0 kt being stated of a storm that is not found",
+    statistic=DETECTION,
+    finish=_share("wind_error_kt", "winds"),
+    limits=(0.0, np.inf),
+)
 """Mean |stated - true| maximum wind over all storms with a known wind; 0 kt is stated where there is no hit."""
 POSITION_ERROR_24H = Metric(
-    "position_error_24h", "km", "lower", DETECTION, _share("position_error_24h_km", "storms_24h"), (0.0, CAP_KM)
+    name="position_error_24h",
+    unit="km",
+    better="lower",
+    meaning=f"mean distance of storms from where they were said to be in 24 h, at most {CAP_KM:.0f} km each",
+    statistic=DETECTION,
+    finish=_share("position_error_24h_km", "storms_24h"),
+    limits=(0.0, CAP_KM),
 )
 """Mean distance between the true and the stated position in 24 h, over all storms that live on; at most 1000 km."""
 

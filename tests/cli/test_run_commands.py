@@ -235,3 +235,14 @@ def test_a_weight_that_is_no_number_is_told(command, tiny_world: Path, tmp_path:
     assert "'pretext.masked' is 'much'" in command(*words, "--pretext", "masked=much").stderr
     assert "Did you mean 'masked'?" in command(*words, "--pretext", "maskd").stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_several_processes_share_training_and_nothing_else(
+    command, finetune, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Under a launcher all commands but pretrain and finetune are refused, and so is a dry run."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for answer in (command("evaluate", tmp_path), command("backbones"), finetune("--dry-run")):
+        assert (answer.exit_code, answer.stdout) == (1, "")
+        assert "is done by one process, not by 2" in answer.stderr
+    assert "'max_steps' is 0" in command("pretrain", "--world", tmp_path, "--max-steps", "0").stderr

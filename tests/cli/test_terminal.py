@@ -3,7 +3,8 @@ import sys
 import pytest
 
 from toolkit.cli.tables import aligned, metric_table, score_table
-from toolkit.cli.terminal import told
+from toolkit.cli.terminal import alone, told
+from toolkit.errors import UserError
 
 METRIC = {"value": 12.34, "low": 10.0, "high": 15.0, "unit": "km", "better": "lower"}
 
@@ -29,6 +30,25 @@ def test_shares_are_printed_once_each(capsys: pytest.CaptureFixture[str]) -> Non
         for k in range(1001):
             listener.share(k / 1000)
     assert capsys.readouterr().err.count("%") == 10
+
+
+def test_only_the_first_of_several_processes_speaks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a launcher started beside the first process trains in silence."""
+    for rank, lines in (("1", 0), ("0", 1)):
+        monkeypatch.setenv("RANK", rank)
+        with told(quiet=False, verbose=False) as listener:
+            listener.stage("training")
+        assert capsys.readouterr().err.count("training") == lines
+
+
+def test_what_one_process_does_is_refused_to_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that is not shared out says so instead of writing one file from two processes."""
+    alone("evaluate")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="`toolkit evaluate` is done by one process, not by 2"):
+        alone("evaluate")
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,8 @@ import pytest
 import xarray as xr
 
 from toolkit.data.dialects import VARIABLES
-from toolkit.data.dynamics import finite_difference_vorticity_divergence, spectral_vorticity_divergence
+from toolkit.data.differences import finite_difference_vorticity_divergence
+from toolkit.data.harmonics import spectral_vorticity_divergence
 from toolkit.data.sources import open_source, select_fields
 from toolkit.errors import UserError
 

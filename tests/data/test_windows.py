@@ -193,6 +193,13 @@ def test_degrees_and_pixels_are_inverse(request: pytest.FixtureRequest, name: st
     np.testing.assert_allclose(again[1], x, atol=1e-9)
 
 
+def test_degrees_stop_short_of_a_whole_turn(store: Store) -> None:
+    """A pixel less than rounding west of Greenwich is at longitude 0 and not at 360."""
+    at = Windows(np.zeros((1, 1), int), np.array([2]), np.array([0]), np.array([False]), (5, 8))
+    _, longitude = to_degrees(store, at, np.array([0]), np.zeros((1, 3)), np.array([[-1e-18, 0, 1]]))
+    assert longitude.tolist() == [[0, 0, 10]]
+
+
 def test_pixels_point_at_the_values_they_show(store: Store) -> None:
     """The degrees of an integer pixel are those of the grid point whose value the window has there."""
     some, index = windows(store), np.arange(40)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 
 from toolkit.backbones.features import FeatureSpec
-from toolkit.data.dynamics import smooth_km
+from toolkit.data.smoothing import smooth_km
 from toolkit.data.store import Store
 from toolkit.errors import UserError
 from toolkit.geodesy import EARTH_RADIUS_KM, KM_PER_DEGREE, displacement_km

@@ -112,21 +112,31 @@ def _split(test_storms: list[str]) -> dict[str, Any]:
 
 def _results() -> dict[str, Any]:
     def score(unit: str, better: str, value: float, half: float) -> Score:
-        return {"value": value, "low": value - half, "high": value + half * 1.1, "unit": unit, "better": better}
+        numbers = {"value": value, "low": value - half, "high": value + half * 1.1}
+        return numbers | {"unit": unit, "better": better, "meaning": f"a number of {unit} that should be {better}"}
+
+    def difference(own: float, other: float | None, half: float) -> Score:
+        if other is None:
+            return {"value": None, "low": None, "high": None, "p_value": None, "excludes_zero": False, "p_holm": None}
+        value, certain = own - other, abs(own - other) > half
+        p_values = {"p_value": 0.001 if certain else 0.4, "p_holm": 0.003 if certain else 0.8}
+        return {"value": value, "low": value - half, "high": value + half, "excludes_zero": certain} | p_values
 
     adapted = {name: score(unit, better, own, half) for name, (unit, better, own, _, half) in METRICS.items()}
     scratch = {name: score(unit, better, other, half * 1.3) for name, (unit, better, _, other, half) in METRICS.items()}
-    differences = {
-        name: {
-            "value": own - other, "low": own - other - half, "high": own - other + half,
-            "excludes_zero": abs(own - other) > half,
+    differences = {name: difference(own, other, half) for name, (_, _, own, other, half) in METRICS.items()}
+    baseline_differences = {
+        baseline: {
+            name: difference(own, value, half)
+            for (name, (_, _, own, _, half)), value in zip(METRICS.items(), values, strict=True)
         }
-        for name, (_, _, own, other, half) in METRICS.items()
-    }  # fmt: skip
+        for baseline, values in BASELINES.items()
+    }
     return {
         "task": "hurricane", "method": "lora", "backbone": "vortex-small", "labels": 64, "groups": "storms", "seed": 7,
         "metrics": adapted, "primary": "mean_centre_error",
         "baselines": {name: dict(zip(METRICS, values, strict=True)) for name, values in BASELINES.items()},
+        "baseline_differences": baseline_differences,
         "comparison": {"method": "scratch", "metrics": scratch, "differences": differences},
         "model": {"parameters": 5_312_448, "trainable": 98_816},
         "seconds": {"total": 231.4, "adapted": 96.2, "scratch": 118.9},

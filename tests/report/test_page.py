@@ -113,6 +113,30 @@ def test_every_metric_and_every_method_is_in_the_table(outline: Outline, results
     assert "could be chance" in said
 
 
+def test_every_row_says_what_its_metric_measures(outline: Outline, results: Results) -> None:
+    """The meaning is text of the table, there on paper too."""
+    said = text_of(outline)
+    assert all(score.meaning in said for score in results.metrics.values())
+    assert "* after Holm's correction for 3 baselines, (*) only before it." in said
+
+
+def test_results_of_an_older_run_make_a_page(run_folder: Path, rewrite: Rewrite) -> None:
+    """Without meanings and differences from the baselines the page is whole, and does not speak of them."""
+
+    def age(content: dict[str, Any]) -> None:
+        del content["baseline_differences"]
+        for scores in (content["metrics"], content["comparison"]["metrics"]):
+            for score in scores.values():
+                del score["meaning"]
+
+    rewrite(run_folder / "results.json", age)
+    outline = Outline(write_report(run_folder).read_text("utf-8"))
+    said = text_of(outline)
+    assert outline.open == []
+    assert "Holm" not in said
+    assert "lies outside its interval" in said
+
+
 def test_undefined_scores_are_a_word(outline: Outline) -> None:
     """The baseline that states no intensity is undefined, and NaN appears nowhere."""
     said = text_of(outline)
@@ -223,7 +247,7 @@ def test_a_bare_run_has_a_page_too(run_folder: Path, rewrite: Rewrite) -> None:
 
     def strip(content: dict[str, Any]) -> None:
         del content["comparison"]
-        content |= {"baselines": {}, "method": "scratch", "backbone": None}
+        content |= {"baselines": {}, "baseline_differences": {}, "method": "scratch", "backbone": None}
         content["metrics"] = {"csi": {"value": None, "low": None, "high": None, "unit": "1", "better": "higher"}}
         content["primary"] = "csi"
 

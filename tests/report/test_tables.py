@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 
-from toolkit.report.read import Results
+from toolkit.report.read import Difference, Results
 from toolkit.report.tables import Row, score_table
 
 
@@ -59,3 +59,25 @@ def test_without_a_comparison_there_is_no_difference(results: Results) -> None:
     table = score_table(replace(results, comparison=None))
     assert (table.learned, table.compared_with) == (1, "")
     assert all(row.difference is None for row in table.rows)
+
+
+def test_baselines_that_differ_by_more_than_chance_have_a_star(results: Results) -> None:
+    """The interval of the paired difference decides; learned methods have no star, nor has an undefined difference."""
+    assert [cell.star for cell in row_of(results, "intensity_error").cells] == ["", "", "*", "*", ""]
+    close = {"climatology": {"csi": Difference(0.6, -0.1, 1.3, excludes_zero=False, p_holm=0.1)}}
+    assert not any(cell.star for cell in row_of(replace(results, baseline_differences=close), "csi").cells)
+    assert score_table(results).judged_baselines == 3
+
+
+def test_a_difference_that_the_correction_takes_back_has_a_star_in_brackets(results: Results) -> None:
+    """An interval without zero is not enough where several baselines are compared."""
+    known = {"climatology": {"csi": Difference(0.6, 0.1, 1.1, excludes_zero=True, p_holm=0.06)}}
+    cells = row_of(replace(results, baseline_differences=known), "csi").cells
+    assert [cell.star for cell in cells] == ["", "", "", "(*)", ""]
+
+
+def test_results_without_baseline_differences_give_a_table(results: Results) -> None:
+    """Older runs know the baselines' scores alone."""
+    table = score_table(replace(results, baseline_differences={}))
+    assert table.judged_baselines == 0
+    assert not any(cell.star for row in table.rows for cell in row.cells)

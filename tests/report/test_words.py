@@ -41,8 +41,25 @@ def test_the_headline_says_what_how_well_and_against_what(results: Results) -> N
     assert "its mean centre error is 183 km [159, 210]; lower is better." in said
     assert "trained from random weights on the same labels reaches 274 km [243, 308]." in said
     assert "91 km better [67, 115], more than the choice of test storms explains." in said
+    assert "The best baseline, vorticity maximum, reaches 403 km. The adapted network is 220 km better" in said
+    assert said.endswith("better [196, 244], more than the choice of test storms explains.")
+
+
+def test_a_baseline_without_a_difference_is_held_against_the_interval(results: Results) -> None:
+    """An older run knows only the baseline's score, and whether its own interval holds it."""
+    said = plain(words.headline(replace(results, baseline_differences={})))
     assert "The best baseline, vorticity maximum, reaches 403 km: the network is 220 km better, and" in said
     assert said.endswith("the baseline lies outside its interval.")
+    assert words.tiles(replace(results, baseline_differences={}))[2].note == "vorticity maximum"
+
+
+def test_one_of_several_baselines_is_judged_after_correction(results: Results) -> None:
+    """A difference that only Holm's correction makes doubtful could be chance, and the number of baselines is why."""
+    doubtful = Difference(-9.0, -17.0, -1.0, excludes_zero=True, p_holm=0.09)
+    known = {"vorticity maximum": {results.primary: doubtful}}
+    weak = replace(results, baseline_differences=known)
+    assert "9 km better [1, 17], which could be chance where 3 baselines" in plain(words.headline(weak))
+    assert words.tiles(weak)[2].note.endswith("could be chance")
 
 
 def test_a_difference_that_could_be_chance_is_called_so(results: Results) -> None:
@@ -89,7 +106,7 @@ def test_the_tiles_hold_the_numbers_to_take_away(results: Results) -> None:
     assert tiles == [
         ("183 km", "95 % interval [159, 210]"),
         ("91 km better", "more than chance"),
-        ("220 km better", "vorticity maximum"),
+        ("220 km better", "vorticity maximum; more than chance"),
         ("64 storms", "1.86 % of the weights trained"),
     ]
 
@@ -118,6 +135,7 @@ def test_the_limits_name_the_simulation_only_where_there_is_one(finished_run: Pa
     assert not any("simulated" in limit for limit in real)
     assert real[-1].startswith("12 of 2,422 labelled rows")
     assert any("one seed (7)" in limit for limit in real)
+    assert any("the 3 baselines hold together for each metric" in limit for limit in real)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,10 @@ from typing import Annotated
 import typer
 
 from toolkit.cli import about, config, data, runs, training
-from toolkit.cli.terminal import Guarded
+from toolkit.cli.terminal import Guarded, alone
+
+SHARED = ("pretrain", "finetune")
+"""The commands that several processes can do together."""
 
 app = typer.Typer(
     cls=Guarded,
@@ -37,11 +40,14 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Take the options that go before a command."""
+    if context.invoked_subcommand not in SHARED:
+        alone(str(context.invoked_subcommand))
 
 
 def main() -> None:

@@ -49,7 +49,9 @@ def fetch(
     quiet: options.Quiet = False,
 ) -> None:
     """Download a file (hurdat2-atlantic, hurdat2-pacific), or with --variable a part of a Zarr of fields (era5)."""
-    from toolkit.data import fetch as fetching
+    from toolkit.data.fetch import fetch as fetch_file
+    from toolkit.data.fetch_fields import Selection, fetch_fields
+    from toolkit.data.known_sources import ARCO_ERA5, known_file
 
     with told(quiet, verbose) as listener:
         listener.stage(f"fetching {source}")
@@ -58,12 +60,12 @@ def fetch(
             listener.share(done / total if total else 0.0)
 
         if variable:
-            address = fetching.ARCO_ERA5 if source == "era5" else source
-            chosen = fetching.Selection(tuple(variable), start or "", end or start or "", level_hpa=level)
-            path = fetching.fetch_fields(address, out, chosen, offline, progress)
+            address = ARCO_ERA5 if source == "era5" else source
+            chosen = Selection(tuple(variable), start or "", end or start or "", level_hpa=level)
+            path = fetch_fields(address, out, chosen, offline, progress)
         else:
-            url = source if "://" in source else fetching.known_file(source)
-            path = fetching.fetch(url, out, sha256, offline, progress)
+            url = source if "://" in source else known_file(source)
+            path = fetch_file(url, out, sha256, offline, progress)
     if json:
         print_json({"path": str(path)})
     else:

@@ -1,6 +1,7 @@
 """Talking to the terminal: results on stdout; progress and errors on stderr; exit codes."""
 
 import json
+import os
 import shlex
 import sys
 import time
@@ -48,6 +49,13 @@ def can_resume(context: typer.Context) -> list[str]:
     return command
 
 
+def alone(command: str) -> None:
+    """Raise `UserError` where a launcher started several processes for a command that is done by one."""
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if processes != "1":
+        raise UserError(f"`toolkit {command}` is done by one process, not by {processes}: run it without a launcher.")
+
+
 def print_json(content: Any) -> None:
     """Print a result as JSON on stdout."""
     typer.echo(json.dumps(content, indent=2, default=str))
@@ -55,13 +63,16 @@ def print_json(content: Any) -> None:
 
 @contextmanager
 def told(quiet: bool, verbose: bool) -> Iterator["Told"]:
-    """Yield whom a long job tells: one bar on a terminal, lines otherwise, nothing when quiet."""
+    """Yield whom a long job tells: one bar on a terminal, lines otherwise, nothing when quiet.
+
+    Of several processes launched together the first one speaks.
+    """
     from toolkit.told import Told
 
     with warnings.catch_warnings():
         if not verbose:
             warnings.simplefilter("ignore")
-        if quiet:
+        if quiet or os.environ.get("RANK", "0") != "0":
             yield Told()
         elif sys.stderr.isatty():
             with _bar() as bar:

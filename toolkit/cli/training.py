@@ -7,7 +7,7 @@ import typer
 
 from toolkit.cli import options
 from toolkit.cli.tables import aligned, score_table
-from toolkit.cli.terminal import can_resume, print_json, told
+from toolkit.cli.terminal import alone, can_resume, print_json, told
 
 if TYPE_CHECKING:
     from toolkit.config import FinetuneSettings
@@ -72,6 +72,8 @@ def finetune(
     folder = out or default_folder(settings, found)
     with told(quiet, verbose) as listener:
         results = run_finetune(found, settings, RunFolder(folder, resume, overwrite, can_resume(context)), listener)
+        if results is None:
+            return
         listener.stage("writing the report")
         report = write_report(folder, figures=found.figures)
     if json:
@@ -112,6 +114,8 @@ def pretrain(
     folder = RunFolder(out or Path("runs") / f"pretrain-{settings.name}", resume, overwrite, can_resume(context))
     with told(quiet, verbose) as listener:
         backbone = run_pretrain(settings, folder, listener)
+    if backbone is None:
+        return
     if json:
         print_json({"folder": str(folder.path), "backbone": str(backbone)})
     else:
@@ -129,6 +133,7 @@ def _dry_run(task: "Task", settings: "FinetuneSettings", json: bool, quiet: bool
 
     from toolkit.dry_run import estimate
 
+    alone("finetune --dry-run")
     with told(quiet, verbose) as listener:
         expected = estimate(task, settings, listener)
     if json:

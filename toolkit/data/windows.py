@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from toolkit.data.normalise import Normalisation
 from toolkit.data.store import Channel, Store
 from toolkit.errors import UserError, unknown
-from toolkit.geodesy import longitude_difference
+from toolkit.geodesy import longitude_difference, wrapped_longitude
 
 # A reflection about the equator reverses the northward wind, and with it the sense of turning; all else stays.
 ODD_UNDER_REFLECTION = frozenset({"vorticity", "northward_wind"})
@@ -108,7 +108,7 @@ def to_degrees(
     north, west, mirrored = (_along(v[index], y) for v in (windows.row, windows.column, windows.mirrored))
     row = north + np.where(mirrored, windows.size[0] - 1 - np.asarray(y), y)
     latitude = np.interp(row, *_extended(store))
-    return latitude, (store.longitude[0] + np.add(west, x) * store.longitude_spacing) % 360.0
+    return latitude, wrapped_longitude(store.longitude[0] + np.add(west, x) * store.longitude_spacing)
 
 
 def window_latitudes(store: Store, windows: Windows, index: NDArray[np.integer]) -> NDArray[np.float64]:

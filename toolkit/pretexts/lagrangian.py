@@ -14,8 +14,8 @@ from scipy.ndimage import map_coordinates
 from torch import Tensor, nn
 
 from toolkit.backbones.features import FeatureSpec
-from toolkit.data.dynamics import smooth_km
 from toolkit.data.sequences import filled, sequences
+from toolkit.data.smoothing import smooth_km
 from toolkit.data.store import Store
 from toolkit.errors import UserError
 from toolkit.geodesy import KM_PER_DEGREE, displacement_km

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 from scipy.signal import savgol_filter
 
-from toolkit.data.dynamics import smooth_km
 from toolkit.data.sequences import filled, sequences
+from toolkit.data.smoothing import smooth_km
 from toolkit.data.store import Store
 from toolkit.errors import UserError
 from toolkit.geodesy import displaced, displacement_km, distance_km

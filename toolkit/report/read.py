@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from toolkit.errors import UserError, unknown
 from toolkit.report.figure import RunTables
+from toolkit.stats import LEVEL
 
 FILES = (
     "config.yaml", "env.json", "split.json", "metrics.jsonl", "results.json", "predictions.csv", "truth.csv"
@@ -38,12 +39,22 @@ class Score:
 
 @dataclass(frozen=True)
 class Difference:
-    """The run's score minus the comparison's, with its 95 % interval."""
+    """The run's score minus another's, with its 95 % interval.
+
+    `p_holm` is the probability of such a difference by chance, corrected for the number of others; NaN where there is
+    only one other.
+    """
 
     value: Number
     low: Number
     high: Number
     excludes_zero: bool
+    p_holm: Number = float("nan")
+
+    @property
+    def is_corrected_away(self) -> bool:
+        """Whether the difference is more than chance by itself, but not as one of several."""
+        return self.excludes_zero and self.p_holm > 1 - LEVEL
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,7 @@ class Model:
 class Results:
     """results.json. `labels` counts the labelled groups; `groups` is what the task calls them, in the plural.
 
-    `backbone` is None where nothing was pretrained.
+    `backbone` is None where nothing was pretrained. `baseline_differences` may lack baselines: older runs have none.
     """
 
     task: str
@@ -83,6 +94,7 @@ class Results:
     notes: tuple[str, ...] = ()
     comparison: Comparison | None = None
     groups: str = "groups"
+    baseline_differences: Mapping[str, Mapping[str, Difference]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,18 @@ from toolkit.report.numbers import decimals, interval, number
 from toolkit.report.read import Difference, Results, Score
 from toolkit.report.words import method_title, metric_title
 
+STAR, DOUBTFUL_STAR = "*", "(*)"
+"""More than chance as one of several baselines, and more than chance only if it were the only one."""
+
 
 @dataclass(frozen=True)
 class Cell:
-    """A score as text; `interval` is empty where there is none."""
+    """A score as text, its interval, and for a baseline whether the run differs from it; empty where there is none."""
 
     value: str
     interval: str
     best: bool
+    star: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,18 @@ class Row:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """`columns` are the run's method, the comparison if there is one, and the baselines."""
+    """`columns` are the run's method, the comparison if there is one, and the baselines.
+
+    `judged_baselines` counts the baselines whose difference from the run is known.
+    """
 
     columns: tuple[str, ...]
     learned: int
     compared_with: str
+    judged_baselines: int
     rows: tuple[Row, ...]
+    star: str = STAR
+    doubtful_star: str = DOUBTFUL_STAR
 
 
 def score_table(results: Results) -> ScoreTable:
@@ -57,7 +67,8 @@ def score_table(results: Results) -> ScoreTable:
     columns = [method_title(name) for name in learned] + list(results.baselines)
     names = sorted(results.metrics, key=lambda name: name != results.primary)
     rows = tuple(_row(results, name) for name in names)
-    return ScoreTable(tuple(columns), len(learned), columns[1] if results.comparison else "", rows)
+    compared_with = columns[1] if results.comparison else ""
+    return ScoreTable(tuple(columns), len(learned), compared_with, len(results.baseline_differences), rows)
 
 
 def _row(results: Results, name: str) -> Row:
@@ -71,6 +82,8 @@ def _row(results: Results, name: str) -> Row:
     known = [value for value, _, _ in values if isfinite(value)]
     best = number((min if score.better == "lower" else max)(known, default=nan), places) if len(known) > 1 else ""
     difference = comparison.differences.get(name) if comparison else None
+    others = [results.baseline_differences.get(baseline, {}).get(name) for baseline in results.baselines]
+    stars = [""] * len(scores) + [_star(other) for other in others]
     return Row(
         name=name,
         title=metric_title(name),
@@ -79,11 +92,17 @@ def _row(results: Results, name: str) -> Row:
         meaning=score.meaning,
         primary=name == results.primary,
         cells=tuple(
-            Cell(text, interval(low, high, places), text == best)
-            for text, (_, low, high) in zip(shown, values, strict=True)
+            Cell(text, interval(low, high, places), text == best, star)
+            for text, (_, low, high), star in zip(shown, values, stars, strict=True)
         ),
         difference=_difference(difference, score, places) if difference and isfinite(difference.value) else None,
     )
+
+
+def _star(difference: Difference | None) -> str:
+    if difference is None or not difference.excludes_zero:
+        return ""
+    return DOUBTFUL_STAR if difference.is_corrected_away else STAR
 
 
 def _difference(difference: Difference, score: Score, places: int) -> DifferenceCell:

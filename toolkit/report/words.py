@@ -7,7 +7,7 @@ from itertools import combinations
 from math import isfinite, nan
 
 from toolkit.report.numbers import UNDEFINED, counted, decimals, duration, interval, number, quantity, share
-from toolkit.report.read import Results, Run, Score, Split
+from toolkit.report.read import Difference, Results, Run, Score, Split
 
 METHODS: Mapping[str, tuple[str, str]] = {
     "probe": ("Probe", "by training a head on the frozen network"),
@@ -76,10 +76,11 @@ def tiles(results: Results) -> list[Tile]:
     note = f"95\N{NO-BREAK SPACE}% interval {limits}" if limits else "no interval"
     tiles = [Tile(metric_title(results.primary), _stated(score, with_interval=False), note)]
     if results.comparison and (difference := results.comparison.differences.get(results.primary)):
-        verdict = "more than chance" if difference.excludes_zero else "could be chance"
-        tiles.append(Tile("Against training from scratch", _gain(score, difference.value), verdict))
+        tiles.append(Tile("Against training from scratch", _gain(score, difference.value), _verdict(difference)))
     if best:
-        tiles.append(Tile("Against the best baseline", _gain(score, score.value - best[1]), best[0]))
+        known = results.baseline_differences.get(best[0], {}).get(results.primary)
+        note = f"{best[0]}; {_verdict(known)}" if known else best[0]
+        tiles.append(Tile("Against the best baseline", _gain(score, score.value - best[1]), note))
     trained = f"{share(results.model.trainable, results.model.parameters)} of the weights trained"
     return [*tiles, Tile("Labels", counted(results.labels, results.groups), trained)]
 
@@ -111,7 +112,12 @@ def limits(run: Run) -> list[str]:
             f"{metric_title(results.primary)}, was chosen beforehand."
         )
     if results.baselines:
-        told.append("The baselines are given without intervals.")
+        told.append("The scores of the baselines are given without intervals.")
+    if results.baseline_differences:
+        told.append(
+            f"The differences from the {len(results.baseline_differences)} baselines hold together for each metric "
+            "(Holm's correction), not over all metrics."
+        )
     if run.world.simulated:
         told.insert(
             0,
@@ -155,30 +161,44 @@ def _gain(score: Score, difference: float) -> str:
 
 def _against_comparison(results: Results) -> list[str]:
     """Say how the comparison did, and whether the difference could be chance."""
-    comparison, score = results.comparison, results.metrics[results.primary]
+    comparison = results.comparison
     if comparison is None or results.primary not in comparison.metrics:
         return [] if results.method == "scratch" else ["Training the same network from scratch was not tried."]
     other, difference = comparison.metrics[results.primary], comparison.differences.get(results.primary)
     first = f"The same network trained {_how(comparison.method)} on the same labels reaches {_stated(other)}"
     if difference is None or not isfinite(difference.value):
         return [f"{first}; the difference is undefined."]
+    return [f"{first}.", _judged(results, difference)]
+
+
+def _judged(results: Results, difference: Difference) -> str:
+    """Say by how much the network differs in the primary score, and whether that could be chance."""
+    score = results.metrics[results.primary]
     low, high = (difference.low, difference.high) if difference.value > 0 else (-difference.high, -difference.low)
     gained = f"{_gain(score, difference.value)} {interval(low, high, _places(score))}".strip()
-    chance = (
-        f"more than the choice of test {results.groups} explains"
-        if difference.excludes_zero
-        else "which could be chance"
-    )
-    return [f"{first}.", f"The {'network' if results.backbone is None else 'adapted network'} is {gained}, {chance}."]
+    chance = f"more than the choice of test {results.groups} explains"
+    if not difference.excludes_zero:
+        chance = "which could be chance"
+    elif difference.is_corrected_away:
+        chance = f"which could be chance where {len(results.baselines)} baselines are compared"
+    return f"The {'network' if results.backbone is None else 'adapted network'} is {gained}, {chance}."
+
+
+def _verdict(difference: Difference) -> str:
+    certain = difference.excludes_zero and not difference.is_corrected_away
+    return "more than chance" if certain else "could be chance"
 
 
 def _against_baseline(results: Results) -> list[str]:
-    """Say how the best baseline did, and whether it lies within the interval of the run."""
+    """Say how the best baseline did and how sure the difference is; of an older run, whether the interval holds it."""
     best, score = best_baseline(results, results.primary), results.metrics[results.primary]
     if best is None:
         return []
     name, value = best
     first = f"The best baseline, {name}, reaches {quantity(value, _places(score), score.unit)}"
+    difference = results.baseline_differences.get(name, {}).get(results.primary)
+    if difference and isfinite(difference.value):
+        return [f"{first}.", _judged(results, difference)]
     if not isfinite(score.low):
         return [f"{first}."]
     there = "inside" if score.low <= value <= score.high else "outside"

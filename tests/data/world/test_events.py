@@ -141,6 +141,13 @@ def test_a_cyclone_is_found_under_its_best_track_name() -> None:
     assert found.peak_value.unique() == [strong.wind_kt.max()]
 
 
+def test_a_cyclone_of_a_single_fix_is_no_event() -> None:
+    """A cyclone that lives too short to be in the best track leaves no event."""
+    brief = cyclone(18, 5, 30.0)
+    brief.track = brief.track[:6]
+    assert len(table(quiet(), (brief,))) == 0
+
+
 def test_water_stays_between_the_driest_and_the_moistest_climate() -> None:
     """Carried water keeps within 4 and 46 kg m-2; the equator is at 46."""
     moved = column_water(coarse_fields(Season(2001, with_band(40, 0, 1500, 500), ()), PLAN))

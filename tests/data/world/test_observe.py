@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from toolkit.data.world.observe import VARIABLES, Errors, exact, observe, regular_axes
-from toolkit.data.world.sphere import EARTH_RADIUS_M, Sphere
+from toolkit.data.world.sphere import Sphere
+from toolkit.geodesy import EARTH_RADIUS_M
 
 SPHERE = Sphere(42)
 CLEAR = Errors(gaps=0.0)

@@ -21,9 +21,9 @@ from toolkit.data.world.shallow_water import (
     start,
     tendency,
 )
-from toolkit.data.world.sphere import EARTH_RADIUS_M, ROTATION_RATE, Sphere
+from toolkit.data.world.sphere import ROTATION_RATE, Sphere
 from toolkit.data.world.vortices import find_centre
-from toolkit.geodesy import distance_km
+from toolkit.geodesy import EARTH_RADIUS_M, distance_km
 
 HOUR, DAY = 3600.0, 86400.0
 INVISCID = 1e15

@@ -6,7 +6,8 @@ import torch
 from scipy.special import sph_harm_y
 from torch import Tensor
 
-from toolkit.data.world.sphere import EARTH_RADIUS_M, ROTATION_RATE, Sphere
+from toolkit.data.world.sphere import ROTATION_RATE, Sphere
+from toolkit.geodesy import EARTH_RADIUS_M
 
 SPHERE = Sphere(42)
 

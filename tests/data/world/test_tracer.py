@@ -6,8 +6,9 @@ import torch
 
 from toolkit.data.world.observe import exact, regular_axes
 from toolkit.data.world.season import Plan, Season
-from toolkit.data.world.sphere import EARTH_RADIUS_M, Sphere
+from toolkit.data.world.sphere import Sphere
 from toolkit.data.world.tracer import advected, at_places, coarse_fields, departure
+from toolkit.geodesy import EARTH_RADIUS_M
 
 HOUR = 3600.0
 LATITUDE, LONGITUDE = regular_axes(33)

@@ -306,3 +306,12 @@ def test_missing_column_fails() -> None:
     """A table without a column of the contract is an error that names it."""
     with pytest.raises(UserError, match="missing: wind_kt"):
         score(stated((0, 0.0, 0.9)).drop(columns="wind_kt"), true((0, 0.0)))
+
+
+def test_every_score_has_a_meaning_of_its_own() -> None:
+    """A reader gets one short phrase per score, with the radius where there is one."""
+    meanings = {metric.name: metric.meaning for metric in METRICS}
+    assert all(0 < len(meaning) <= 100 for meaning in meanings.values())
+    assert len(set(meanings.values())) == len(METRICS)
+    assert "300 km" in meanings["pod"]
+    assert "225 km" in meanings["hit_rate"]

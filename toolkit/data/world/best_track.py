@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from toolkit.data.world.season import HOURS_BETWEEN_FRAMES, Season, season_times
-from toolkit.data.world.vortices import Cyclone
 
 KT_PER_M_S = 1.943844
 GUST_FACTOR = 1.3
@@ -23,32 +22,33 @@ BASINS = {  # code by longitude east of its western edge; the codes are those of
 def best_track_of(seasons: Sequence[Season]) -> pd.DataFrame:
     """Return the fixes of every cyclone, 6-hourly, in the columns of `toolkit.data.best_track`.
 
-    A storm enters when its wind first reaches 20 kt. Its wind is rounded to 5 kt, its place to 0.1 degree.
+    A storm enters when its wind first reaches 20 kt, if it lives for two fixes. Its wind is rounded to 5 kt, its place
+    to 0.1 degree.
     """
     tables = []
     for season in seasons:
         start = season_times(season.year, 1)[0].astype("datetime64[s]")
         numbers: dict[str, int] = {}
         for cyclone in sorted(season.cyclones, key=lambda cyclone: cyclone.track[0][0] if cyclone.track else 0):
-            fixes = _fixes(cyclone, start)
+            fixes = _fixes(cyclone.track, start)
             if len(fixes) < 2:
                 continue
             basin = _basin(fixes.latitude.iloc[0], fixes.longitude.iloc[0])
             numbers[basin] = numbers.get(basin, 0) + 1
-            fixes.insert(0, "storm", f"{basin}{numbers[basin]:02d}{season.year}")
-            tables.append(fixes)
-    return pd.concat(tables, ignore_index=True).sort_values(["storm", "time"], ignore_index=True)
+            tables.append(fixes.assign(storm=f"{basin}{numbers[basin]:02d}{season.year}"))
+    none = _fixes((), np.datetime64(0, "s"))
+    return pd.concat(tables or [none], ignore_index=True).sort_values(["storm", "time"], ignore_index=True)
 
 
-def _fixes(cyclone: Cyclone, start: np.datetime64) -> pd.DataFrame:
-    track = np.array([entry for entry in cyclone.track if entry[0] >= 0 and entry[0] % HOURS_BETWEEN_FRAMES == 0])
-    if len(track) == 0:
-        return pd.DataFrame()
-    hour, latitude, longitude, wind, depth, heating = track.T
+def _fixes(track: Sequence[tuple[float, ...]], start: np.datetime64) -> pd.DataFrame:
+    """Return the fixes of one track from the time that its wind reaches 20 kt, its identifier still empty."""
+    seen = [entry for entry in track if entry[0] >= 0 and entry[0] % HOURS_BETWEEN_FRAMES == 0]
+    hour, latitude, longitude, wind, depth, heating = np.array(seen).reshape(-1, 6).T
     wind_kt = 5 * np.rint(wind * KT_PER_M_S * GUST_FACTOR / 5)
     reached = np.maximum.accumulate(wind_kt) >= FIRST_WIND_KT
     fixes = pd.DataFrame(
         {
+            "storm": "",
             "name": "UNNAMED",
             "time": (start + hour.astype("timedelta64[h]")).astype("datetime64[s]"),
             "record": "",

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-EARTH_RADIUS_M = 6.371e6
+from toolkit.geodesy import EARTH_RADIUS_M
+
 ROTATION_RATE = 7.292e-5
 """Angular velocity of the Earth, s-1."""
 

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from toolkit.data.world.observe import regular_axes
 from toolkit.data.world.season import Plan, Season
-from toolkit.data.world.sphere import EARTH_RADIUS_M, Sphere
+from toolkit.data.world.sphere import Sphere
+from toolkit.geodesy import EARTH_RADIUS_M
 
 COARSE_ROWS = 65
 """Latitudes from pole to pole: 2.8 degrees apart, which holds total wavenumbers up to 42."""

@@ -1,7 +1,7 @@
 """Writing a simulated world as a folder in the formats of the real one.
 
 fields.zarr         ERA5's layout and names, packed as 16-bit integers, NaN in the gaps
-hurdat2.txt         the best track, in NHC's layout
+hurdat2.txt         the best track, in NHC's layout; empty where no cyclone became a storm
 stations.csv        hourly ozone at stations (ppb; an empty field was not measured); stations_meta.csv describes them
 events.csv          extreme events, one row per event and day
 """
@@ -48,11 +48,19 @@ def write_world(folder: Path, size: Size, seed: int, progress: Callable[[float],
     about = {"source": "simulated shallow water", "size": name, "seed": seed, "missing_data": MISSING}
     with whole_folder(folder) as temporary:
         _write_fields(temporary / "fields.zarr", seen, about)
-        write_best_track(temporary / "hurdat2.txt", best_track_of([part.season for part in seen]))
+        _write_storms(temporary / "hurdat2.txt", best_track_of([part.season for part in seen]))
         stations_of(seed).to_csv(temporary / "stations_meta.csv", index=False)
         for file, tables in (("stations.csv", [s.ozone for s in seen]), ("events.csv", [s.events for s in seen])):
             pd.concat(tables, ignore_index=True).to_csv(temporary / file, index=False)
     return folder
+
+
+def _write_storms(path: Path, fixes: pd.DataFrame) -> None:
+    """Write the best track; of a world without a storm an empty file, since the format has no line that says so."""
+    if fixes.empty:
+        path.touch()
+    else:
+        write_best_track(path, fixes)
 
 
 def _write_fields(path: Path, seen: Sequence[Seen], about: dict[str, Any]) -> None:

@@ -1,0 +1,53 @@
+"""Runs with few labels against runs with many, on the same test windows: paired differences over storms and seeds.
+
+Run: python benchmarks/few_labels.py OURS... --against THEIRS... with run folders of `toolkit finetune`, one per
+training seed, all on one world. Each row gives the mean of the seeds on either side, and their difference with a
+95 % interval that draws storms and seeds anew.
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from toolkit.data.prepare import prepared
+from toolkit.evaluate import differences, metric_intervals
+from toolkit.evaluate_run import cut_test_examples, recorded
+from toolkit.metrics import Scores, evaluate_metrics
+from toolkit.plugins import task_named
+
+
+def scores(run: Path) -> Scores:
+    """Score a run's predictions.csv on the test windows of its world."""
+    config = recorded(run)
+    task, world = task_named(config["task"]), Path(config["world"]["path"])
+    test = cut_test_examples(task, world, prepared(world, (*task.inputs.variables, *task.inputs.also)))
+    return evaluate_metrics(task.metrics, pd.read_csv(run / "predictions.csv"), test.truth, test.table)
+
+
+def main() -> None:
+    """Print one row per metric."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("ours", nargs="+", type=Path)
+    parser.add_argument("--against", nargs="+", type=Path, required=True)
+    given = parser.parse_args()
+    ours, theirs = ([scores(run) for run in runs] for runs in (given.ours, given.against))
+    metrics = ours[0].metrics
+    left, right = metric_intervals(metrics, ours), metric_intervals(metrics, theirs)
+    rows = [
+        {
+            "metric": name,
+            "unit": left[name]["unit"],
+            "better": left[name]["better"],
+            "ours": left[name]["value"],
+            "theirs": right[name]["value"],
+            "difference": f"{d['value']:.3f} [{d['low']:.3f}, {d['high']:.3f}]" + " *" * d["excludes_zero"],
+        }
+        for name, d in differences(metrics, ours, theirs).items()
+    ]
+    print(pd.DataFrame(rows).to_string(index=False))
+    print(f"{len(ours)} runs against {len(theirs)}; * the interval excludes zero")
+
+
+if __name__ == "__main__":
+    main()
