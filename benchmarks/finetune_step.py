@@ -21,7 +21,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from tasks.hurricane.task import TASK
-from toolkit.adapt import LORA_TARGETS, Lora
+from toolkit.adapt import Lora, lora_config
 from toolkit.backbones.card import Card
 from toolkit.backbones.features import FeatureSpec
 from toolkit.backbones.vit import build
@@ -102,7 +102,7 @@ class Bare:
             global_pool="",
             class_token=False,
         )
-        lora = peft.LoraConfig(r=Lora().rank, lora_alpha=Lora().alpha, target_modules=list(LORA_TARGETS))
+        lora = lora_config(Lora(), DEPTH)
         self.vit: nn.Module = peft.get_peft_model(vit, lora)
         self.head = TASK.head(backbone.card.spec, usable_readouts(TASK, backbone.card))
         self.trained = [p for m in (self.vit, self.head) for p in m.parameters() if p.requires_grad]

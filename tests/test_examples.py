@@ -52,6 +52,26 @@ def test_a_window_holds_its_row_inside_the_margin(cut: Examples, small_task: Tas
     assert np.ptp(x) > w / 3
 
 
+@pytest.mark.parametrize(("most", "copies"), [(0.0, 1), (2.5, 2), (100.0, 8)])
+def test_few_rows_are_cut_again_at_other_places(
+    small_task: Task, smooth_store: Store, storm_labels: pd.DataFrame, most: float, copies: int
+) -> None:
+    """For training, rows are cut as often as keeps within the task's number of windows, eight times at most."""
+    own = storm_labels[storm_labels["group"].isin(FEW)]
+    natural = round((1 + small_task.placement.background) * len(own))
+    task = replace(small_task, placement=replace(small_task.placement, most_recut=round(most * natural)))
+    examples = cut_examples(task, smooth_store, storm_labels, FEW, seed=0, recut=True)
+    anchored = examples.table[examples.table["group"].isin(FEW)]
+    assert 0.75 * copies * len(own) < len(anchored) <= copies * len(own)
+    assert len(examples) <= copies * natural
+    rows = anchored.reset_index().merge(own, on=["time", "group"])
+    y, x = examples.pixels(rows["example"], rows["latitude"].to_numpy(), rows["longitude"].to_numpy())
+    assert pd.Series(zip(y, x, strict=True)).is_unique
+    assert not examples.truth.duplicated().any()
+    once = cut_examples(task, smooth_store, storm_labels, FEW, seed=0)
+    assert len(once) <= natural
+
+
 def test_no_window_shows_what_is_not_labelled(
     cut: Examples, small_task: Task, smooth_store: Store, storm_labels: pd.DataFrame
 ) -> None:

@@ -20,12 +20,12 @@ LORA_TARGETS = ("qkv", "proj", "fc1", "fc2")
 class Lora:
     """Rank and scale of the low-rank updates W + (alpha / rank) B A (Hu et al. 2022, arXiv:2106.09685).
 
-    `blocks`: how many of the last blocks are updated; those before them need no backward pass.
+    `blocks`: how many of the last blocks are updated. Those before them need no backward pass.
     """
 
     rank: int = 8
     alpha: int = 16
-    blocks: int = 6
+    blocks: int = 3
 
 
 class Adapted(nn.Module):
@@ -53,18 +53,21 @@ def adapted(method: str, backbone: ViT, head: nn.Module, lora: Lora, seed: int) 
     if method == "probe":
         backbone.requires_grad_(False)
     if method == "lora":
-        depth = len(backbone.blocks)
-        config = peft.LoraConfig(
-            r=lora.rank,
-            lora_alpha=lora.alpha,
-            target_modules=list(LORA_TARGETS),
-            layers_to_transform=list(range(max(0, depth - lora.blocks), depth)),
-            layers_pattern="blocks",
-        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            body = peft.get_peft_model(backbone, config)
+            body = peft.get_peft_model(backbone, lora_config(lora, depth=len(backbone.blocks)))
     return Adapted(body, head, backbone.spec.patch)
+
+
+def lora_config(lora: Lora, depth: int) -> peft.LoraConfig:
+    """Return peft's own configuration for a backbone of so many blocks."""
+    return peft.LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        target_modules=list(LORA_TARGETS),
+        layers_pattern="blocks",
+        layers_to_transform=list(range(max(0, depth - lora.blocks), depth)),
+    )
 
 
 def trainable_share(model: nn.Module) -> tuple[int, int]:

@@ -75,7 +75,7 @@ class _Timed:
 
 
 def _timed(task: Task, settings: FinetuneSettings, method: str, backbone: Backbone, data: Data, device: str) -> _Timed:
-    lora = Lora(settings.lora_rank, settings.lora_alpha)
+    lora = Lora(settings.lora_rank, settings.lora_alpha, settings.lora_blocks)
     used = None if method == COMPARISON else backbone
     parts = assemble(task, backbone.card, used, method, lora, settings.seed)
     parts = replace(parts, model=parts.model.to(device))

@@ -17,6 +17,9 @@ from toolkit.placement import EDGE as EDGE
 from toolkit.placement import objects_in, place_background, place_rows, well_inside, windows_around
 from toolkit.task import Task
 
+MOST_COPIES = 8
+"""How often a row is cut at most: windows of one row soon resemble each other."""
+
 
 @dataclass(frozen=True, eq=False)
 class Examples:
@@ -118,8 +121,10 @@ def chosen_groups(groups: Sequence[str], count: int | None, seed: int) -> tuple[
     return tuple(sorted(ordered[:count]))
 
 
-def cut_examples(task: Task, store: Store, labels: pd.DataFrame, groups: Sequence[str], seed: int) -> Examples:
-    """Cut one window per labelled row of `groups`, and background windows beside them.
+def cut_examples(
+    task: Task, store: Store, labels: pd.DataFrame, groups: Sequence[str], seed: int, recut: bool = False
+) -> Examples:
+    """Cut one window per labelled row of `groups`, or where they are few and `recut` several; and background windows.
 
     No window shows a row of a group that is not in `groups`: what is not labelled cannot be learned as absent. Raises
     `UserError` where no row can have a window.
@@ -135,13 +140,22 @@ def cut_examples(task: Task, store: Store, labels: pd.DataFrame, groups: Sequenc
         )
     shown = labels[timely]
     rng = np.random.default_rng([seed, 11])
-    anchors, hopeless = place_rows(task, store, own, shown[~shown["group"].isin(groups)], rng)
+    copies = _copies(task, len(own)) if recut else 1
+    wanted = pd.concat([own] * copies, ignore_index=True)
+    anchors, hopeless = place_rows(task, store, wanted, shown[~shown["group"].isin(groups)], rng)
     background = place_background(task, store, own, shown, rng, round(task.placement.background * len(anchors)))
     table = pd.concat([anchors, background], ignore_index=True).rename_axis("example")
     windows = windows_around(store, table, task.inputs.window, task.inputs.frames)
-    counts = {why: int(rows.sum()) for why, rows in left_out.items()} | {"beside an unlabelled object": hopeless}
+    counts = {why: int(rows.sum()) for why, rows in left_out.items()} | {
+        "beside an unlabelled object": hopeless // copies
+    }
     truth = objects_in(store, windows, table["time"], own)
     return Examples(store, windows, table[["time", "group"]], truth, {why: n for why, n in counts.items() if n})
+
+
+def _copies(task: Task, rows: int) -> int:
+    """Return how often each of so many rows is cut."""
+    return min(MOST_COPIES, max(1, int(task.placement.most_recut / (rows * (1 + task.placement.background)))))
 
 
 def _in_fields(store: Store, rows: pd.DataFrame) -> NDArray[np.bool_]:

@@ -68,7 +68,7 @@ def load_data(task: Task, world: Path, labels: int | None, seed: int) -> Data:
         if labels is None
         else min(max(FEWEST_VALIDATION_GROUPS, labels // VALIDATION_SHARE), len(groups["validation"]))
     )
-    train = cut_examples(task, store, table, chosen_groups(groups["train"], labels, seed), seed)
+    train = cut_examples(task, store, table, chosen_groups(groups["train"], labels, seed), seed, recut=True)
     validation = cut_examples(task, store, table, chosen_groups(groups["validation"], few, seed), seed + 1)
     return Data(store, years, train, validation, cut_examples(task, store, table, groups["test"], TEST_SEED))
 
@@ -133,7 +133,7 @@ def _fitted(
     task: Task, settings: FinetuneSettings, method: str, backbone: Backbone, data: Data, run: Run, told: Told
 ) -> tuple[Parts, Prediction]:
     used = None if method == "scratch" else backbone
-    lora = Lora(settings.lora_rank, settings.lora_alpha)
+    lora = Lora(settings.lora_rank, settings.lora_alpha, settings.lora_blocks)
     parts = assemble(task, backbone.card, used, method, lora, settings.seed)
     own_share = -(-len(data.train) // PartialState().num_processes)  # each process sees batches of its own
     schedule = schedule_of(settings, method, own_share)

@@ -36,11 +36,13 @@ class Placement:
     """How windows are cut around the labelled rows.
 
     A row lies at a random place of its window, at least `margin` pixels from the edge. For every window with a row
-    there are `background` windows without any, at latitudes of the labelled rows.
+    there are `background` windows without any, at latitudes of the labelled rows. For training, few rows are cut more
+    than once, each time at another place, as long as that makes no more than `most_recut` windows.
     """
 
     margin: int
     background: float
+    most_recut: int = 0
 
 
 @dataclass(frozen=True)

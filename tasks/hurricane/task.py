@@ -17,7 +17,7 @@ TASK = Task(
         window=(32, 32),
         also=("eastward_wind", "northward_wind"),
     ),
-    placement=Placement(margin=6, background=0.35),
+    placement=Placement(margin=6, background=0.35, most_recut=5000),
     labels=labels,
     head=CycloneHead,
     encode=encode,

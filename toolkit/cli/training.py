@@ -42,6 +42,7 @@ def finetune(
     lr: options.Rate = None,
     lora_rank: Annotated[int | None, typer.Option(help="Rank of the LoRA updates.")] = None,
     lora_alpha: Annotated[int | None, typer.Option(help="Scale of the LoRA updates.")] = None,
+    lora_blocks: Annotated[int | None, typer.Option(help="How many of the last blocks LoRA updates.")] = None,
     compare: Compare = None,
     baselines: Baselines = None,
     limit_batches: Annotated[int | None, typer.Option(help="Stop after this many steps, for a trial.")] = None,
