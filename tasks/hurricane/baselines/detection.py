@@ -133,7 +133,7 @@ def _check(train: Examples, validation: Examples) -> None:
 
 
 def _csi(candidates: Candidates) -> float:
-    """Return the csi of the maxima above the best threshold."""
+    """Return the csi of the maxima above the threshold that states as many as there are."""
     truth, examples = candidates.examples.truth, candidates.examples.table
     stated = candidates.table.assign(probability=candidates.table["peak"], wind_kt=0.0)
     stated = stated.assign(latitude_24h=np.nan, longitude_24h=np.nan)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from tasks.hurricane.scores import CAP_KM, CSI, HIT_KM, METRICS, choose_threshold, keep_likely, match
+from tasks.hurricane.scores import CAP_KM, HIT_KM, METRICS, choose_threshold, keep_likely, match
 from toolkit.errors import UserError
 from toolkit.geodesy import KM_PER_DEGREE, distance_km
 from toolkit.metrics import Scores, evaluate_metrics
@@ -259,30 +259,31 @@ def test_matching_finds_nearly_as_many_hits_as_the_best_assignment(seed: int) ->
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_threshold_is_the_best_of_all(seed: int) -> None:
-    """No other probability that occurs, kept from there on, gives a higher csi."""
+def test_as_many_are_stated_as_there_are(seed: int) -> None:
+    """At the chosen threshold pod and 1 - far are the same number: hits / storms and hits / predictions."""
     predictions, truth, examples = world(seed, windows=80)
-
-    def csi(threshold: float) -> float:
-        return evaluate_metrics([CSI], keep_likely(predictions, threshold), truth, examples).values()["csi"]
-
-    chosen = choose_threshold(predictions, truth, examples)
-    assert csi(chosen) == max(csi(threshold) for threshold in predictions["probability"].unique())
-
-
-def test_threshold_separates_hits_from_alarms() -> None:
-    """Where hits are more probable than false alarms, the threshold is the least probable hit."""
-    predictions = stated((0, 0.0, 0.9), (1, 0.0, 0.6), (0, 30.0, 0.5), (2, 0.0, 0.5))
-    examples = pd.DataFrame({"group": list("abc")}, index=range(3))
-    assert choose_threshold(predictions, true((0, 0.0), (1, 0.0)), examples) == 0.6
-    assert keep_likely(predictions, 0.6)["probability"].tolist() == [0.9, 0.6]
+    predictions = predictions.assign(probability=np.random.default_rng(seed).permutation(len(predictions)) / 1000)
+    assert len(predictions) > len(truth)
+    kept = keep_likely(predictions, choose_threshold(predictions, truth, examples))
+    assert len(kept) == len(truth)
+    values = evaluate_metrics(METRICS, kept, truth, examples).values()
+    assert values["pod"] == pytest.approx(1 - values["far"])
 
 
 def test_threshold_takes_equals_together() -> None:
-    """A hit is not counted without the false alarms of the same probability, which no threshold can remove."""
-    predictions = stated((0, 0.0, 0.9), (1, 0.0, 0.5), (2, 0.0, 0.5), (3, 0.0, 0.5), (4, 0.0, 0.5))
+    """Predictions as probable as the last one that is kept are kept too; no threshold could part them."""
+    predictions = stated((0, 0.0, 0.9), (1, 0.0, 0.5), (2, 0.0, 0.5), (3, 0.0, 0.4), (4, 0.0, 0.3))
     examples = pd.DataFrame({"group": list("abcde")}, index=range(5))
-    assert choose_threshold(predictions, true((0, 0.0), (1, 0.0)), examples) == 0.9
+    chosen = choose_threshold(predictions, true((0, 0.0), (1, 0.0)), examples)
+    assert chosen == 0.5
+    assert keep_likely(predictions, chosen)["probability"].tolist() == [0.9, 0.5, 0.5]
+
+
+def test_threshold_keeps_all_where_fewer_are_stated_than_there_are() -> None:
+    """A method that states less than there is keeps everything it states."""
+    predictions = stated((0, 0.0, 0.9), (1, 0.0, 0.2))
+    examples = pd.DataFrame({"group": list("abc")}, index=range(3))
+    assert choose_threshold(predictions, true((0, 0.0), (1, 0.0), (2, 0.0)), examples) == 0.2
 
 
 def test_threshold_without_predictions() -> None:
