@@ -25,7 +25,7 @@ class Lora:
 
     rank: int = 8
     alpha: int = 16
-    blocks: int = 3
+    blocks: int = 2
 
 
 class Adapted(nn.Module):

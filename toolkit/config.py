@@ -44,7 +44,7 @@ class FinetuneSettings(Settings):
     least_steps: int = Field(200, gt=0, description="steps even where the epochs are over sooner")
     lora_rank: int = Field(8, gt=0)
     lora_alpha: int = Field(16, gt=0)
-    lora_blocks: int = Field(3, gt=0, description="how many of the backbone's last blocks LoRA updates")
+    lora_blocks: int = Field(2, gt=0, description="how many of the backbone's last blocks LoRA updates")
     compare: bool = Field(True, description="train from scratch too, on the same labels, and report the difference")
     baselines: bool = Field(True, description="fit the task's classical baselines and report them")
     limit_batches: int | None = Field(None, gt=0, description="stop after this many steps, for a trial")
