@@ -1,11 +1,13 @@
 import hashlib
 import os
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from toolkit.files import sha256, whole_file, whole_folder, write_json, write_text
+from toolkit.files import made_once, sha256, whole_file, whole_folder, write_json, write_text
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -71,3 +73,33 @@ def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
     content = bytes(range(256)) * 1000
     (tmp_path / "file").write_bytes(content)
     assert sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+
+
+def test_what_many_want_is_made_once(tmp_path: Path) -> None:
+    """Of several that want a file at once, one makes it and the others wait; later ones find it there."""
+    made = []
+
+    def make() -> None:
+        made.append(1)
+        time.sleep(0.1)
+        write_text(tmp_path / "cache" / "file", "whole")
+
+    def wanted(_: int) -> str:
+        made_once(tmp_path / "cache" / "file", make)
+        return (tmp_path / "cache" / "file").read_text()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(wanted, range(6))) == {"whole"}
+    assert made == [1]
+
+
+def test_what_could_not_be_made_is_tried_again(tmp_path: Path) -> None:
+    """An error while making goes to the caller and leaves the way free for the next one."""
+
+    def fails() -> None:
+        raise RuntimeError("halfway")
+
+    with pytest.raises(RuntimeError, match="halfway"):
+        made_once(tmp_path / "file", fails)
+    made_once(tmp_path / "file", lambda: write_text(tmp_path / "file", "whole"))
+    assert (tmp_path / "file").read_text() == "whole"

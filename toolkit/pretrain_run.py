@@ -25,7 +25,7 @@ from toolkit.data.store import Store
 from toolkit.data.world_identity import field_attributes, world_identity
 from toolkit.engine import engine
 from toolkit.errors import UserError
-from toolkit.files import whole_file, whole_folder, write_text
+from toolkit.files import made_once, whole_file, whole_folder, write_text
 from toolkit.model_card import card_text, last_losses, recipe_text
 from toolkit.pretexts.contract import Pretext, Target
 from toolkit.pretexts.known import pretext_named, readout_names
@@ -89,13 +89,17 @@ def cached_target(name: str, target: Target, store: Store) -> np.ndarray:
 
     The file's name changes with the store's content and with the code that makes the array.
     """
-    assert target.make is not None  # the others are read from the store itself
-    code = inspect.getsource(sys.modules[target.make.__module__])
+    make = target.make
+    assert make is not None  # the others are read from the store itself
+    code = inspect.getsource(sys.modules[make.__module__])
     version = hashlib.sha256(f"{code} {store.sha256}".encode()).hexdigest()[:12]
     path = store.path.with_name(f"{store.path.name}.{name}-{version}.npy")
-    if not path.exists():
+
+    def write() -> None:
         with whole_file(path) as temporary:
-            np.save(temporary, target.make(store))
+            np.save(temporary, make(store))
+
+    made_once(path, write)
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 

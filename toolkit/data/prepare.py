@@ -7,6 +7,7 @@ from pathlib import Path
 from toolkit.data.sources import open_source, select_fields
 from toolkit.data.store import Store, open_store, write_store
 from toolkit.errors import UserError
+from toolkit.files import made_once
 
 FIELD_FILES = ("fields.zarr", "fields.nc", "fields.grib")
 LEVEL_HPA = 850.0
@@ -33,10 +34,12 @@ def prepared(world: Path, variables: tuple[str, ...]) -> Store:
     """Return the store of a world's fields at 850 hPa, written into the cache where it is not there yet."""
     source = field_file(world)
     folder = cache_folder() / "stores" / _key(source, variables)
-    if not folder.exists():
+
+    def write() -> None:
         fields = select_fields(open_source(source), variables, LEVEL_HPA)
-        years = sorted({int(year) for year in fields["time"].dt.year.values})
-        return write_store(fields, folder, variables, years)
+        write_store(fields, folder, variables, sorted({int(year) for year in fields["time"].dt.year.values}))
+
+    made_once(folder, write)
     return open_store(folder)
 
 

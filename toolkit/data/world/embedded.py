@@ -6,6 +6,7 @@ from pathlib import Path
 
 from toolkit.data.prepare import cache_folder
 from toolkit.data.world.write import size_named, write_world
+from toolkit.files import made_once
 
 SIZE, SEED = "small", 0
 
@@ -18,8 +19,7 @@ def embedded_folder() -> Path:
 def embedded_world(progress: Callable[[float], None] = lambda _: None) -> Path:
     """Return the folder of the embedded world, simulated first where this version's world is not in the cache yet."""
     folder = embedded_folder()
-    if not folder.exists():
-        write_world(folder, size_named(SIZE), SEED, progress)
+    made_once(folder, lambda: write_world(folder, size_named(SIZE), SEED, progress))
     return folder
 
 
