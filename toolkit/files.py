@@ -40,7 +40,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def made_once(path: Path, make: Callable[[], object]) -> None:
-    """Call `make`, which writes `path` whole, where it is not there yet. Of several processes, one does; others wait."""
+    """Call `make`, which writes `path` whole, unless it is there. Of several processes one does, others wait."""
     if path.exists():
         return
     from filelock import FileLock
