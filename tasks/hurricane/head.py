@@ -118,7 +118,8 @@ def loss(output: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def decode(output: NDArray[np.float32], examples: Examples) -> pd.DataFrame:
     """Return the predictions of an output (n, 6, h, w): the highest peaks of each window, at most six.
 
-    A peak is a pixel that nothing within two pixels exceeds; the centre lies where its offset points.
+    A peak is a pixel that nothing within two pixels exceeds. The centre lies where the offsets of the peak and of the
+    eight pixels around it point on average, each weighted by its probability; wind and displacement are such means too.
     """
     logit, probability = output[:, 0], expit(output[:, 0])
     peak = logit == maximum_filter(logit, (1, NEIGHBOURHOOD, NEIGHBOURHOOD))
@@ -128,7 +129,7 @@ def decode(output: NDArray[np.float32], examples: Examples) -> pd.DataFrame:
     rank = np.arange(len(example)) - np.searchsorted(example, example)
     chosen = order[rank < MOST_CENTRES]
     example, row, column = example[chosen], row[chosen], column[chosen]
-    wind, east, poleward, down, right = output[example, 1:, row, column].T
+    wind, east, poleward, down, right = _around(output, probability, example, row, column)
     latitude, longitude = examples.degrees(example, row + down.clip(-2, 2), column + right.clip(-2, 2))
     north = poleward * np.where(examples.mirrored(example), -1, 1)
     latitude_24h, longitude_24h = displaced(
@@ -145,6 +146,19 @@ def decode(output: NDArray[np.float32], examples: Examples) -> pd.DataFrame:
             "longitude_24h": longitude_24h,
         }
     )
+
+
+def _around(
+    output: NDArray[np.float32], probability: NDArray, example: NDArray, row: NDArray, column: NDArray
+) -> NDArray[np.float64]:
+    """Return the values (5, k) of k peaks as weighted means over three by three pixels, offsets as from the peak."""
+    total, weight = np.zeros((5, len(example))), np.zeros(len(example))
+    for down, right in np.ndindex(3, 3):
+        place = example, row + down - 1, column + right - 1
+        values = output[:, 1:].transpose(1, 0, 2, 3)[:, *place] + np.array([0, 0, 0, down - 1, right - 1])[:, None]
+        total += probability[place] * values
+        weight += probability[place]
+    return total / weight
 
 
 def _displacement(examples: Examples, truth: pd.DataFrame) -> tuple[NDArray, NDArray]:

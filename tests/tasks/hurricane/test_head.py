@@ -59,6 +59,26 @@ def test_what_is_encoded_is_decoded(examples: Examples) -> None:
     )
 
 
+def test_a_centre_is_where_its_pixels_point_on_average(examples: Examples) -> None:
+    """Pixels that point to places scattered about the centre give the centre; improbable ones do not count."""
+    output = np.zeros((1, 6, 16, 16), np.float32)
+    output[:, 0] = -9
+    output[0, 0, 7:10, 5:8] = 2.0
+    output[0, 0, 8, 6] = 2.01
+    rows, columns = np.indices((16, 16))
+    scatter = np.random.default_rng(0).normal(0, 0.3, (2, 3, 3))
+    scatter -= scatter.mean((1, 2), keepdims=True)
+    output[0, 4], output[0, 5] = 8.3 - rows, 5.8 - columns
+    output[0, 4:, 7:10, 5:8] += scatter
+    found = decode(output, examples.subset(np.arange(1)))
+    y, x = examples.pixels(found["example"], found["latitude"].to_numpy(), found["longitude"].to_numpy())
+    np.testing.assert_allclose([y[0], x[0]], [8.3, 5.8], atol=2e-3)
+    output[0, 0, 7:10, 5:8], output[0, 0, 8, 6] = -9, 2
+    alone = decode(output, examples.subset(np.arange(1)))
+    y, _ = examples.pixels(alone["example"], alone["latitude"].to_numpy(), alone["longitude"].to_numpy())
+    assert y[0] == pytest.approx(8.3 + scatter[0, 1, 1], abs=2e-3)
+
+
 def test_poleward_is_up_in_both_hemispheres(examples: Examples) -> None:
     """Storms that move away from the equator are told to move up the picture, in mirrored windows too."""
     values, mirrored = encode(examples)["values"], examples.mirrored(examples.truth["example"])
