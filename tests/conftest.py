@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from toolkit.data.store import Store
     from toolkit.task import Task
 
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.load_profile("fixed")
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 

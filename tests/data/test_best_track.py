@@ -115,7 +115,7 @@ def without_radius(fixes: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     return fixes if layout.fields == 21 else fixes.assign(radius_of_maximum_wind_nmi=np.nan)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(tables(), st.sampled_from(LAYOUTS))
 def test_a_table_comes_back_as_it_was_written(table: pd.DataFrame, layout: Layout) -> None:
     """Writing then reading gives the same table, in the columns that are promised, with nothing left out."""
@@ -129,7 +129,7 @@ def test_a_table_comes_back_as_it_was_written(table: pd.DataFrame, layout: Layou
     assert track.left_out == ()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(tables(), st.sampled_from(LAYOUTS))
 def test_a_file_comes_back_to_the_byte(table: pd.DataFrame, layout: Layout) -> None:
     """Reading then writing in the layout found gives the same bytes, whatever the layout."""
@@ -173,7 +173,7 @@ def assert_same_or_refused(text: str, base: str, line: int) -> None:
         assert track.left_out == ()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(BASES), st.data(), GARBAGE)
 @example(BASES[0], None, "1")
 def test_garbage_in_a_line_is_never_misread(base: str, data: st.DataObject | None, garbage: str) -> None:

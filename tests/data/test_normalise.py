@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.data.normalise import Normalisation, fitted, no_moments, with_values
@@ -16,7 +16,6 @@ def sample(times: int = 12) -> np.ndarray:
     return noise * np.array([3e-5, 900.0])[:, None, None] + np.array([1e-6, 101_000.0])[:, None, None]
 
 
-@settings(derandomize=True)
 @given(cuts=st.lists(st.integers(0, 12), max_size=4))
 def test_moments_do_not_depend_on_how_the_values_are_cut(cuts: list[int]) -> None:
     """Blocks of any length, empty ones too, give NumPy's mean and standard deviation of the whole."""

@@ -61,7 +61,7 @@ def test_a_store_gives_back_what_was_written(tmp_path: Path) -> None:
     verify(opened)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 @given(exponent=st.integers(-20, 20), centre=st.sampled_from([0.0, 0.3, 30.0, 1000.0]), seed=st.integers(0, 99))
 def test_float16_error_is_bounded(
     tmp_path_factory: pytest.TempPathFactory, exponent: int, centre: float, seed: int

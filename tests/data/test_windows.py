@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.data.normalise import Normalisation
@@ -175,7 +175,6 @@ def test_a_window_larger_than_the_grid_is_refused(store: Store) -> None:
 
 
 @pytest.mark.parametrize("name", ["store", "region"])
-@settings(derandomize=True, deadline=None)
 @given(data=st.data())
 def test_degrees_and_pixels_are_inverse(request: pytest.FixtureRequest, name: str, data: st.DataObject) -> None:
     """Degrees to pixels and back is the identity, and so is pixels to degrees and back."""
