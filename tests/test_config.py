@@ -40,6 +40,12 @@ def test_what_is_needed_is_told() -> None:
         configured(PretrainSettings, None)
 
 
+def test_a_pretext_without_weight_is_refused() -> None:
+    """A weight of zero or less is an error that names the pretext: leave it out instead."""
+    with pytest.raises(UserError, match=r"'pretext\.masked' is 0: input should be greater than 0"):
+        configured(PretrainSettings, None, ["worlds=[a]", "pretext={masked: 0, nextframe: 1}"])
+
+
 def test_settings_survive_a_file(tmp_path: Path) -> None:
     """What a run writes as its configuration gives the same settings when it is read again."""
     before = configured(PretrainSettings, None, ["worlds=[a, b]", "pretext={masked: 2}", "frames=[-12, 0]"])

@@ -31,6 +31,26 @@ def test_a_target_is_made_once_for_a_store(smooth_store: Store) -> None:
     assert made == [smooth_store.sha256, "0" * 64]
 
 
+def test_a_target_is_made_anew_when_code_it_uses_changes(smooth_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change in a module that the maker takes a function from leaves the target of the former code aside."""
+    made, source = [], pretrain_run.inspect.getsource
+
+    def make(_: Store) -> np.ndarray:
+        made.append(1)
+        return np.zeros(1, np.float16)
+
+    make.__module__ = "toolkit.pretexts.tracking"
+    cached_target("vortices", Target(24, make), smooth_store)
+    cached_target("vortices", Target(24, make), smooth_store)
+    assert len(made) == 1
+    changed = "toolkit.data.smoothing"
+    monkeypatch.setattr(
+        pretrain_run.inspect, "getsource", lambda part: source(part) + "# changed" * (part.__name__ == changed)
+    )
+    cached_target("vortices", Target(24, make), smooth_store)
+    assert len(made) == 2
+
+
 def test_worlds_on_different_grids_are_refused(
     monkeypatch: pytest.MonkeyPatch, tiny_world: Path, smooth_store: Store, tmp_path: Path
 ) -> None:

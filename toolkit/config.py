@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from toolkit.errors import UserError
 
 ENVIRONMENT_PREFIX = "TOOLKIT_"
+Weight = Annotated[float, Field(gt=0)]
 
 
 class Settings(BaseModel):
@@ -60,7 +61,7 @@ class PretrainSettings(Settings):
 
     worlds: tuple[Path, ...] = Field(min_length=1)
     held_out: tuple[Path, ...] = Field((), description="worlds that are only scored at the end, for the card")
-    pretext: dict[str, float] = Field({"masked": 0.5, "nextframe": 1.0, "lagrangian": 1.0})
+    pretext: dict[str, Weight] = Field({"masked": 0.5, "nextframe": 1.0, "lagrangian": 1.0, "vortexfate": 0.5})
     name: str = "backbone"
     variables: tuple[str, ...] = ("vorticity", "divergence")
     frames: tuple[int, ...] = (-6, 0)

@@ -142,13 +142,12 @@ def cut_examples(
     rng = np.random.default_rng([seed, 11])
     copies = _copies(task, len(own)) if recut else 1
     wanted = pd.concat([own] * copies, ignore_index=True)
-    anchors, hopeless = place_rows(task, store, wanted, shown[~shown["group"].isin(groups)], rng)
+    anchors = place_rows(task, store, wanted, shown[~shown["group"].isin(groups)], rng)
     background = place_background(task, store, own, shown, rng, round(task.placement.background * len(anchors)))
     table = pd.concat([anchors, background], ignore_index=True).rename_axis("example")
     windows = windows_around(store, table, task.inputs.window, task.inputs.frames)
-    counts = {why: int(rows.sum()) for why, rows in left_out.items()} | {
-        "beside an unlabelled object": hopeless // copies
-    }
+    hopeless = len(own) - (anchors.index % len(own)).nunique()
+    counts = {why: int(rows.sum()) for why, rows in left_out.items()} | {"beside an unlabelled object": hopeless}
     truth = objects_in(store, windows, table["time"], own)
     return Examples(store, windows, table[["time", "group"]], truth, {why: n for why, n in counts.items() if n})
 

@@ -16,10 +16,10 @@ EDGE = 1.0
 
 def place_rows(
     task: Task, store: Store, own: pd.DataFrame, others: pd.DataFrame, rng: np.random.Generator
-) -> tuple[pd.DataFrame, int]:
+) -> pd.DataFrame:
     """Draw a window's centre for every row of `own` until none of `others` lies in the window.
 
-    Returns time, group, latitude and longitude of the centres, in the order of `own`, and how many rows have none.
+    Returns time, group, latitude and longitude of the centres under the index of `own`; a row may have none.
     """
     waiting, placed = own[["time", "group", "latitude", "longitude"]], []
     for _ in range(TRIES):
@@ -29,7 +29,7 @@ def place_rows(
         waiting = waiting[~free]
         if waiting.empty:
             break
-    return pd.concat(placed).sort_index(), len(waiting)
+    return pd.concat(placed).sort_index()
 
 
 def place_background(

@@ -87,11 +87,14 @@ def run_pretrain(settings: PretrainSettings, folder: RunFolder, told: Told) -> P
 def cached_target(name: str, target: Target, store: Store) -> np.ndarray:
     """Return the array of a target that is made from a store, from the file beside the store if it was made before.
 
-    The file's name changes with the store's content and with the code that makes the array.
+    The file's name changes with the store's content and with the code that makes the array: the module of `make` and
+    those of the toolkit that it takes its functions from.
     """
     make = target.make
     assert make is not None  # the others are read from the store itself
-    code = inspect.getsource(sys.modules[make.__module__])
+    own = sys.modules[make.__module__]
+    modules = {own} | {inspect.getmodule(value) for value in vars(own).values() if inspect.isfunction(value)}
+    code = sorted(inspect.getsource(part) for part in modules if part and part.__name__.startswith("toolkit."))
     version = hashlib.sha256(f"{code} {store.sha256}".encode()).hexdigest()[:12]
     path = store.path.with_name(f"{store.path.name}.{name}-{version}.npy")
 

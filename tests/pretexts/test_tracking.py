@@ -154,7 +154,7 @@ def test_noise_hardly_moves_a_followed_vortex(tmp_path: Path) -> None:
 def test_a_region_is_refused(smooth_store: Store) -> None:
     """A store that does not go round the globe is an error that names it."""
     region = replace(smooth_store, longitude=smooth_store.longitude[:64], values=smooth_store.values[..., :64])
-    with pytest.raises(UserError, match="does not go round the globe, so vortices cannot be followed"):
+    with pytest.raises(UserError, match=r"does not go round the globe, so the pretext 'vortexfate' .* Leave it out"):
         coherent_vortices(region)
 
 

@@ -89,7 +89,7 @@ def _require_derivable(ds: xr.Dataset, name: str) -> None:
 
 
 def _at_level(ds: xr.Dataset, name: str, level_hpa: float, notes: list[str]) -> xr.DataArray:
-    field, source = ds[name], ds.attrs.get("source", "the dataset")
+    field, source = ds[name], ds.attrs.get("source", "The dataset")
     if "level" not in field.dims:
         if VARIABLES[name].on_levels:
             notes.append(f"{name} of {source} names no level and is taken to be at the {level_hpa:g} hPa asked for")

@@ -44,7 +44,10 @@ def coherent_vortices(store: Store) -> NDArray[np.float32]:
     Raises `UserError` for a store that does not go round the globe.
     """
     if not store.wraps:
-        raise UserError(f"{store.path} does not go round the globe, so vortices cannot be followed in it.")
+        raise UserError(
+            f"{store.path} does not go round the globe, so the pretext 'vortexfate' cannot follow vortices in it. "
+            "Leave it out."
+        )
     tables = []
     for sequence in sequences(store, HOURS_BETWEEN_FRAMES):
         found = pd.concat([found_vortices(store, sequence, k) for k in range(len(sequence))], ignore_index=True)
