@@ -10,19 +10,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from toolkit.data.prepare import prepared
 from toolkit.evaluate import differences, metric_intervals
-from toolkit.evaluate_run import cut_test_examples, recorded
+from toolkit.evaluate_run import recorded, recorded_origin, recorded_task, test_examples
 from toolkit.metrics import Scores, evaluate_metrics
-from toolkit.plugins import task_named
+from toolkit.origin import gathered_material
+from toolkit.saved import load_adapted
 
 
 def scores(run: Path) -> Scores:
     """Score a run's predictions.csv on the test windows of its world."""
     config = recorded(run)
-    task, world = task_named(config["task"]), Path(config["world"]["path"])
-    test = cut_test_examples(task, world, prepared(world, (*task.inputs.variables, *task.inputs.also)))
-    return evaluate_metrics(task.metrics, pd.read_csv(run / "predictions.csv"), test.truth, test.table)
+    task = recorded_task(config)
+    card = load_adapted(run, task)[0].card
+    test = test_examples(task, gathered_material(task, recorded_origin(config), card and card.spec.grid_degrees))
+    return evaluate_metrics(task.metrics, pd.read_csv(run / "predictions.csv"), task.truth(test), test.table)
 
 
 def main() -> None:

@@ -27,10 +27,10 @@ from toolkit.backbones.features import FeatureSpec
 from toolkit.backbones.vit import build
 from toolkit.backbones.weights import Backbone, load_backbone, save_backbone
 from toolkit.data.store import Store, write_store
-from toolkit.evaluate import inputs
 from toolkit.examples import Examples, cut_examples
-from toolkit.fit import Parts, assemble, batch_index, fit, usable_readouts
-from toolkit.heads import Features
+from toolkit.fit import batch_index, fit
+from toolkit.heads.features import Features, Given
+from toolkit.parts import Parts, assemble, inputs, usable_readouts
 from toolkit.pretexts.known import PRETEXTS, readout_names
 from toolkit.pretrain import normalisation_for
 from toolkit.train import Run, Schedule
@@ -104,10 +104,10 @@ class Bare:
         )
         lora = lora_config(Lora(), DEPTH)
         self.vit: nn.Module = peft.get_peft_model(vit, lora)
-        self.head = TASK.head(backbone.card.spec, usable_readouts(TASK, backbone.card))
+        self.head = TASK.head(Given(backbone.card.spec, usable_readouts(TASK, backbone.card)))
         self.trained = [p for m in (self.vit, self.head) for p in m.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.trained, lr=RATE, weight_decay=0.05)
-        self.x = inputs(examples, parts.normalisation, np.arange(len(examples)))
+        self.x, self.columns = inputs(parts, examples, np.arange(len(examples)))
         self.seen = torch.cat([self.x.nan_to_num(0.0), self.x[:, :-1].isfinite().float()], 1)
         self.readouts = parts.readouts(self.x)
         self.targets = {name: torch.from_numpy(target) for name, target in TASK.encode(examples).items()}
@@ -117,7 +117,8 @@ class Bare:
     def step(self, index: Tensor) -> float:
         """Train on the windows at `index`; return the loss."""
         read = {name: values[index] for name, values in self.readouts.items()}
-        output = self.head(Features(self.vit(self.seen[index]), self.grid, self.x[index], read))
+        tokens, x = self.vit(self.seen[index]), self.x[index]
+        output = self.head(Features(tokens, self.grid, x, read, self.columns[index], known=x[:, :0]))
         parts = TASK.loss(output, {name: target[index] for name, target in self.targets.items()})
         loss = torch.stack(list(parts.values())).sum()
         loss.backward()
@@ -154,7 +155,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         store, labels = random_store(folder), random_labels()
-        examples = cut_examples(TASK, store, labels, tuple(labels["group"].unique()), SEED)
+        examples = cut_examples(TASK, store, labels, np.full(len(labels), True), SEED)
         backbone = random_backbone(store, folder / "backbone")
         parts = assemble(TASK, backbone.card, backbone, "lora", Lora(), SEED)
         turns = Turns(Bare(examples, parts, backbone), len(examples))

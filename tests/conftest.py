@@ -1,7 +1,12 @@
 """Strict and offline: the settings every test runs under."""
 
 import os
-from collections.abc import Iterator
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +22,9 @@ if TYPE_CHECKING:
 
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.load_profile("fixed")
+ROOT = Path(__file__).parents[1]
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+PACKAGES = ("toolkit", "tasks", "pretrained")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -98,7 +105,7 @@ def small_task() -> "Task":
     from toolkit.task import Placement
 
     inputs = replace(TASK.inputs, window=(16, 16))
-    return replace(TASK, inputs=inputs, placement=Placement(margin=3, background=0.35))
+    return replace(TASK, inputs=inputs, placement=Placement(margin=3, objects=True, background=0.35))
 
 
 @pytest.fixture(scope="session")
@@ -148,6 +155,41 @@ def shipped_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     card = read_card(shipped()[FinetuneSettings.model_fields["backbone"].default])
     return _write_tiny_world(tmp_path_factory.mktemp("shipped") / "tiny", card.spec.grid_degrees)
+
+
+@pytest.fixture(scope="session")
+def pip() -> Callable[..., None]:
+    """Run pip with the given words."""
+
+    def run(*words: object) -> None:
+        command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-cache-dir"]
+        subprocess.run([*command, *map(str, words)], check=True)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def wheel(pip: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of the toolkit, built without a network from a copy of the tree."""
+    tree = tmp_path_factory.mktemp("tree")
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree)
+    out = tmp_path_factory.mktemp("wheel")
+    pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", out, tree)
+    return next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def python(pip: Callable[..., None], wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that has the wheel, and after it the dependencies that are installed here."""
+    home = tmp_path_factory.mktemp("environment")
+    venv.create(home, symlinks=True)
+    packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(home)}))
+    pip("install", "--no-deps", "--no-index", "--target", packages, wheel)
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return home / "bin" / "python"
 
 
 def _write_tiny_world(folder: Path, spacing: float) -> Path:

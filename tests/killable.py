@@ -40,11 +40,12 @@ def finetune(files: list[Path], folder: Path, resume: bool, pause: float) -> dic
     from toolkit.backbones.weights import load_backbone
     from toolkit.data.store import open_store
     from toolkit.examples import cut_examples
-    from toolkit.fit import assemble, fit
+    from toolkit.fit import fit
+    from toolkit.parts import assemble
 
     task = replace(TASK, inputs=replace(TASK.inputs, window=(16, 16)), placement=replace(TASK.placement, margin=3))
     labels = pd.read_csv(files[1], parse_dates=["time"])
-    examples = cut_examples(task, open_store(files[0]), labels, GROUPS, seed=0)
+    examples = cut_examples(task, open_store(files[0]), labels, labels["group"].isin(GROUPS).to_numpy(), seed=0)
     backbone = load_backbone(files[2])
     parts = assemble(task, backbone.card, backbone, "lora", Lora(rank=2, alpha=4), seed=0)
     schedule = _schedule({"head": 1e-3, "backbone": 1e-3})

@@ -8,7 +8,8 @@ from toolkit.adapt import Adapted, Lora, adapted, trainable_share
 from toolkit.backbones.features import FeatureSpec
 from toolkit.backbones.vit import ViT, build
 from toolkit.errors import UserError
-from toolkit.heads import Features, PixelHead
+from toolkit.heads.features import Features
+from toolkit.heads.pixels import PixelHead
 
 SPEC = FeatureSpec(("vorticity",), ("s-1",), (0,), 1.0, patch=4, dim=32)
 
@@ -44,12 +45,17 @@ def windows() -> Tensor:
     return torch.randn(2, SPEC.planes, 8, 12, generator=torch.Generator().manual_seed(0))
 
 
+def said(model: Adapted) -> Tensor:
+    """What a model says of the windows, without readouts and columns."""
+    return model(windows(), {}, torch.zeros(2, 0))
+
+
 def trained(model: Adapted) -> set[str]:
     """The names of what changes in three steps."""
     before = {name: value.clone() for name, value in model.state_dict().items()}
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
     for _ in range(3):
-        model(windows(), {}).square().mean().backward()
+        said(model).square().mean().backward()
         optimizer.step()
         optimizer.zero_grad()
     return {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
@@ -92,11 +98,45 @@ def test_full_and_scratch_train_everything(method: str) -> None:
 
 def test_every_method_begins_at_the_base_model() -> None:
     """Before training, LoRA included, the output is that of backbone and head."""
-    outputs = [made(method).eval()(windows(), {}) for method in ("full", "probe", "lora", "scratch")]
-    by_hand = made("full").head(Features(base()(windows()), (2, 3), windows(), {}))
+    outputs = [said(made(method).eval()) for method in ("full", "probe", "lora", "scratch")]
+    by_hand = made("full").head(Features(base()(windows()), (2, 3), windows(), {}, torch.zeros(2, 0), windows()[:, :0]))
     assert outputs[0].shape == (2, 2, 8, 12)
     for output in outputs:
         torch.testing.assert_close(output, by_hand)
+
+
+class Listening(nn.Module):
+    """A head that keeps what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Features] = []
+
+    def forward(self, features: Features) -> Tensor:
+        """Return the columns."""
+        self.seen.append(features)
+        return features.columns
+
+
+def test_what_stands_beside_the_windows_reaches_the_head_untouched() -> None:
+    """Readouts, columns and known maps are handed on; the backbone sees its own planes alone."""
+    model, columns, readouts = Adapted(base(), Listening(), SPEC), torch.rand(2, 3), {"wind": torch.rand(2, 1, 8, 12)}
+    known = torch.rand(2, 4, 8, 12)
+    assert model(torch.cat([windows(), known], 1), readouts, columns) is columns
+    (features,) = model.head.seen
+    assert features.readouts is readouts
+    assert torch.equal(features.planes, windows())
+    assert torch.equal(features.known, known)
+    torch.testing.assert_close(features.tokens, base()(windows()))
+
+
+def test_without_a_backbone_there_are_no_tokens() -> None:
+    """A model of columns alone hands them to its head, with windows of no size."""
+    spec = FeatureSpec((), (), (), 1.0, patch=1, dim=0)
+    model, columns = Adapted(None, Listening(), spec), torch.rand(2, 3)
+    assert model(torch.zeros(2, spec.planes, 0, 0), {}, columns) is columns
+    assert model.head.seen[0].tokens.shape == (2, 0, 0)
+    assert trainable_share(model) == (0, 0)
 
 
 def test_updates_come_from_the_seed() -> None:

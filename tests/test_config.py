@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import yaml
@@ -53,11 +54,15 @@ def test_settings_survive_a_file(tmp_path: Path) -> None:
     assert configured(PretrainSettings, tmp_path / "a.yaml") == before
 
 
-def test_a_recorded_world_is_read_as_its_path(tmp_path: Path) -> None:
-    """A world written with its hash, as run folders have it, counts as the path alone."""
+def test_what_was_looked_at_is_read_as_its_path(tmp_path: Path) -> None:
+    """A world and labels written with their hashes, as run folders have them, count as their paths alone."""
     world = {"path": "worlds/a", "simulated": True, "sha256": "0"}
-    (tmp_path / "a.yaml").write_text(yaml.safe_dump({"task": "rain", "world": world}))
-    assert configured(FinetuneSettings, tmp_path / "a.yaml").world == Path("worlds/a")
+    data = {"path": "labels.csv", "sha256": "0"}
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump({"task": "rain", "world": world, "data": data}))
+    settings = configured(FinetuneSettings, tmp_path / "a.yaml")
+    assert (settings.world, settings.data) == (Path("worlds/a"), Path("labels.csv"))
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"task": "rain", "world": None, "data": None}))
+    assert configured(FinetuneSettings, tmp_path / "c.yaml").data is None
     (tmp_path / "b.yaml").write_text(yaml.safe_dump({"worlds": [world]}))
     assert configured(PretrainSettings, tmp_path / "b.yaml").worlds == (Path("worlds/a"),)
 
@@ -70,3 +75,83 @@ def test_the_template_states_every_default(tmp_path: Path, model: type, filled: 
     (tmp_path / "a.yaml").write_text(template(model, filled))
     assert configured(model, tmp_path / "a.yaml") == model(**filled)
     assert set(yaml.safe_load((tmp_path / "a.yaml").read_text())) == set(model.model_fields)
+
+
+OPTIONS: dict[str, tuple[Any, Any]] = {
+    "lead": (int, 1),
+    "leads": (tuple[int, ...], (1, 2)),
+    "day": (Literal["eu", "epa"], "eu"),
+    "place": (Path | None, None),
+}
+
+
+def chosen(*overrides: str, file: Path | None = None, given: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The options that a task with four of them ends up with."""
+    settings = configured(FinetuneSettings, file, ["task=rain", *overrides], given, options=OPTIONS)
+    return settings.options
+
+
+def test_options_have_their_defaults_and_types() -> None:
+    """A task's options stand beside the settings; what is given is read as the type each wants."""
+    assert chosen() == {"lead": 1, "leads": [1, 2], "day": "eu", "place": None}
+    given = chosen("lead=3", "leads=[4, 5]", "day=epa", "place=here/there", "lr=0.5")
+    assert given == {"lead": 3, "leads": [4, 5], "day": "epa", "place": "here/there"}
+
+
+def test_later_sources_replace_earlier_options(tmp_path: Path) -> None:
+    """Recorded options give way to those that the file names among its settings, and these to KEY=VALUE."""
+    file = tmp_path / "settings.yaml"
+    file.write_text("options: {lead: 5, leads: [9], day: epa}\nlead: 6\nleads: [8]\n")
+    assert chosen("lead=7", file=file) == {"lead": 7, "leads": [8], "day": "epa", "place": None}
+
+
+def test_options_survive_a_file(tmp_path: Path) -> None:
+    """What a run writes as its configuration gives the same options when it is read again."""
+    before = configured(FinetuneSettings, None, ["task=rain", "lead=4", "leads=[3]"], options=OPTIONS)
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(before.model_dump(mode="json")))
+    assert configured(FinetuneSettings, tmp_path / "a.yaml", options=OPTIONS) == before
+    assert configured(FinetuneSettings, tmp_path / "a.yaml") == before
+
+
+def test_everything_wrong_with_options_and_settings_is_told_at_once() -> None:
+    """A wrong type, a misspelt option, a misspelt setting and a wrong one are in one message, each with its remedy."""
+    with pytest.raises(UserError) as refused:
+        chosen("lead=soon", "leds=[1]", "dya=eu", "sed=1", "lr=-1", "day=us", "nonsense=1")
+    lines = str(refused.value).splitlines()
+    assert lines[0].startswith("'lead' is 'soon': input should be a valid integer")
+    assert lines[1] == "'day' is 'us': input should be 'eu' or 'epa'."
+    assert {line for line in lines[2:] if "Known" not in line} == {
+        "'lr' is -1: input should be greater than 0.",
+        "No setting 'leds'. Did you mean 'leads'?",
+        "No setting 'dya'. Did you mean 'day'?",
+        "No setting 'sed'. Did you mean 'seed'?",
+    }
+    (unknown,) = (line for line in lines if "Known" in line)
+    assert unknown.startswith("No setting 'nonsense'. Known: seed, ")
+    assert unknown.endswith("lead, leads, day, place.")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (OPTIONS, r"No option of the task 'leed'\. Did you mean 'lead'"),
+        ({}, r"No option of the task 'leed'\. Known: none"),
+    ],
+)
+def test_recorded_options_that_are_no_more_are_told(tmp_path: Path, options: dict[str, Any], said: str) -> None:
+    """A file's `options` are checked against those that the task has."""
+    (tmp_path / "a.yaml").write_text("task: rain\noptions: {leed: 3}\n")
+    with pytest.raises(UserError, match=said):
+        configured(FinetuneSettings, tmp_path / "a.yaml", options=options)
+
+
+def test_an_option_may_not_shadow_a_setting() -> None:
+    """A task whose option has the name of a setting is told to rename it."""
+    with pytest.raises(UserError, match=r"The task's option 'seed' has the name of a setting\. Rename it"):
+        configured(FinetuneSettings, None, ["task=rain"], options={"seed": (int, 1)})
+
+
+def test_what_is_no_option_of_a_task_without_any_is_no_setting() -> None:
+    """Without options the names of settings alone are known."""
+    with pytest.raises(UserError, match="No setting 'lead'"):
+        configured(FinetuneSettings, None, ["task=rain", "lead=1"])

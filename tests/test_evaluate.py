@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,20 +8,20 @@ import pytest
 import torch
 
 from toolkit.adapt import Lora
-from toolkit.backbones.features import planes
 from toolkit.backbones.weights import load_backbone
 from toolkit.data.store import Store
-from toolkit.evaluate import corrected_differences, differences, inputs, metric_intervals, outputs, plain_values, scored
+from toolkit.evaluate import corrected_differences, differences, metric_intervals, outputs, plain_values, scored
 from toolkit.examples import Examples, cut_examples
-from toolkit.fit import Parts, assemble
 from toolkit.metrics import evaluate_metrics
+from toolkit.parts import Parts, assemble
 from toolkit.task import Task
 
 
 @pytest.fixture(scope="module")
 def examples(small_task: Task, smooth_store: Store, storm_labels: pd.DataFrame) -> Examples:
     """The windows of six storms."""
-    return cut_examples(small_task, smooth_store, storm_labels, sorted(set(storm_labels["group"]))[:6], seed=0)
+    own = storm_labels["group"].isin(sorted(set(storm_labels["group"]))[:6]).to_numpy()
+    return cut_examples(small_task, smooth_store, storm_labels, own, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -46,21 +47,13 @@ def oracle(shift: float, extra: int = 0) -> Callable[[Examples], pd.DataFrame]:
     return predict
 
 
-def test_inputs_are_planes_of_the_chosen_windows(examples: Examples, parts: Parts) -> None:
-    """The inputs at an index are the normalised fields and the latitudes of just those windows, in that order."""
-    index = np.array([4, 0, 7])
-    fields = examples.fields(parts.normalisation)
-    expected = planes(fields, examples.latitudes())[index]
-    torch.testing.assert_close(inputs(examples, parts.normalisation, index), expected)
-
-
 def test_outputs_do_not_depend_on_the_chunks(examples: Examples, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     """All windows come out in order however they are cut into chunks; the model is left evaluating."""
     parts.model.train()
-    whole = outputs(parts.model, parts.readouts, examples, parts.normalisation)
+    whole = outputs(parts, examples)
     assert not parts.model.training
     monkeypatch.setattr("toolkit.evaluate.CHUNK", 7)
-    chunked = outputs(parts.model, parts.readouts, examples, parts.normalisation)
+    chunked = outputs(parts, examples)
     assert whole.shape == (len(examples), 6, 16, 16)
     np.testing.assert_allclose(chunked, whole, rtol=1e-4, atol=1e-4)
     assert np.ptp(whole, 0).max() > 0.1
@@ -69,7 +62,8 @@ def test_outputs_do_not_depend_on_the_chunks(examples: Examples, parts: Parts, m
 def test_the_threshold_is_chosen_on_validation(small_task: Task, examples: Examples) -> None:
     """Improbable false alarms of validation raise the threshold, and with it they go from the test as well."""
     result = scored(small_task, oracle(0.1, extra=20), examples, examples)
-    assert 0.1 < result.threshold <= 0.9
+    assert set(result.thresholds) == {"probability"}
+    assert 0.1 < result.thresholds["probability"] <= 0.9
     assert len(result.table) == len(examples.truth)
     again = evaluate_metrics(small_task.metrics, result.table, examples.truth, examples.table)
     assert result.scores.values() == again.values()
@@ -128,6 +122,16 @@ def test_a_difference_from_an_undefined_score_is_none(small_task: Task, examples
     ours, theirs = (scored(small_task, said, examples, examples).scores for said in (oracle(0.1), silent))
     found = corrected_differences(small_task.metrics, ours, {"silent": theirs})["silent"]["far"]
     assert found == dict.fromkeys(("value", "low", "high", "p_value", "p_holm")) | {"excludes_zero": False}
+
+
+def test_scores_of_small_numbers_keep_their_digits(small_task: Task, examples: Examples) -> None:
+    """An error in units that make it tiny is not rounded away."""
+    metric = small_task.metrics[-1]
+    tiny = replace(metric, name="tiny", finish=lambda sums: 1e-9 * metric.finish(sums))
+    task = replace(small_task, metrics=(*small_task.metrics, tiny))
+    values = plain_values(scored(task, oracle(0.1), examples, examples).scores)
+    assert values["tiny"] == pytest.approx(1e-9 * values[metric.name], rel=1e-5)
+    assert 0 < values["tiny"] < 1e-6
 
 
 def test_an_undefined_score_is_none(small_task: Task, examples: Examples) -> None:

@@ -1,16 +1,15 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
 
-from toolkit.data.store import Store, write_store
+from toolkit.data.store import NO_FIELDS, Store, write_store
 from toolkit.errors import UserError
-from toolkit.examples import Examples, chosen_groups, cut_examples, split_groups, split_years
-from toolkit.task import Task
+from toolkit.examples import Examples, cut_examples
+from toolkit.task import Inputs, Placement, Task
 
 FEW = ("AL002020", "AL032020", "AL072020")
 
@@ -18,7 +17,12 @@ FEW = ("AL002020", "AL032020", "AL072020")
 @pytest.fixture(scope="module")
 def cut(small_task: Task, smooth_store: Store, storm_labels: pd.DataFrame) -> Examples:
     """The windows of three storms of twelve."""
-    return cut_examples(small_task, smooth_store, storm_labels, FEW, seed=0)
+    return cut_examples(small_task, smooth_store, storm_labels, few(storm_labels), seed=0)
+
+
+def few(labels: pd.DataFrame) -> np.ndarray:
+    """Which rows are of the three storms."""
+    return labels["group"].isin(FEW).to_numpy()
 
 
 def places(examples: Examples, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -60,7 +64,7 @@ def test_few_rows_are_cut_again_at_other_places(
     own = storm_labels[storm_labels["group"].isin(FEW)]
     natural = round((1 + small_task.placement.background) * len(own))
     task = replace(small_task, placement=replace(small_task.placement, most_recut=round(most * natural)))
-    examples = cut_examples(task, smooth_store, storm_labels, FEW, seed=0, recut=True)
+    examples = cut_examples(task, smooth_store, storm_labels, few(storm_labels), seed=0, recut=True)
     anchored = examples.table[examples.table["group"].isin(FEW)]
     assert 0.75 * copies * len(own) < len(anchored) <= copies * len(own)
     assert len(examples) <= copies * (natural + 1)
@@ -68,7 +72,7 @@ def test_few_rows_are_cut_again_at_other_places(
     y, x = examples.pixels(rows["example"], rows["latitude"].to_numpy(), rows["longitude"].to_numpy())
     assert pd.Series(zip(y, x, strict=True)).nunique() > 0.8 * len(rows)
     assert not examples.truth.duplicated().any()
-    once = cut_examples(task, smooth_store, storm_labels, FEW, seed=0)
+    once = cut_examples(task, smooth_store, storm_labels, few(storm_labels), seed=0)
     assert len(once) <= natural
 
 
@@ -78,7 +82,7 @@ def test_no_window_shows_what_is_not_labelled(
     """No window shows a row of another group, as windows do that are cut without knowing of the others."""
     own, others = (storm_labels[storm_labels["group"].isin(FEW) == mine] for mine in (True, False))
     assert not shown(cut, others)
-    assert shown(cut_examples(small_task, smooth_store, own, FEW, seed=0), others)
+    assert shown(cut_examples(small_task, smooth_store, own, few(own), seed=0), others)
 
 
 def test_a_row_beside_an_unlabelled_object_is_left_out(
@@ -87,7 +91,8 @@ def test_a_row_beside_an_unlabelled_object_is_left_out(
     """Where another group's row is as near as can be, no window is cut, and the row is counted."""
     own = storm_labels[storm_labels["group"].isin(FEW)]
     double = own.iloc[:2].assign(group="ZZ992020")
-    examples = cut_examples(small_task, smooth_store, pd.concat([own, double], ignore_index=True), FEW, seed=0)
+    both = pd.concat([own, double], ignore_index=True)
+    examples = cut_examples(small_task, smooth_store, both, few(both), seed=0)
     assert examples.left_out == {"beside an unlabelled object": 2}
     assert examples.table["group"].isin(FEW).sum() == len(own) - 2
 
@@ -113,10 +118,10 @@ def test_truth_holds_all_that_a_window_shows(cut: Examples, storm_labels: pd.Dat
 def test_the_same_seed_cuts_the_same_windows(
     cut: Examples, small_task: Task, smooth_store: Store, storm_labels: pd.DataFrame
 ) -> None:
-    """Windows depend on the seed alone: not on the global generator, nor on the order of the labels' groups."""
+    """Windows depend on the seed alone, not on the global generator."""
     np.random.seed(5)  # noqa: NPY002
-    again = cut_examples(small_task, smooth_store, storm_labels, FEW[::-1], seed=0)
-    other = cut_examples(small_task, smooth_store, storm_labels, FEW, seed=1)
+    again = cut_examples(small_task, smooth_store, storm_labels, few(storm_labels), seed=0)
+    other = cut_examples(small_task, smooth_store, storm_labels, few(storm_labels), seed=1)
     pd.testing.assert_frame_equal(cut.table, again.table)
     pd.testing.assert_frame_equal(cut.truth, again.truth)
     np.testing.assert_array_equal(cut.windows.row, again.windows.row)
@@ -148,18 +153,6 @@ def test_subset_numbers_windows_and_truth_anew(cut: Examples) -> None:
     assert subset.truth["example"].isin(range(9)).all()
 
 
-def test_rows_without_a_field_are_told(small_task: Task, smooth_store: Store, storm_labels: pd.DataFrame) -> None:
-    """Rows of another time have no window and are counted; where none has one, the error names both spans."""
-    late = storm_labels.assign(time=storm_labels["time"] + pd.Timedelta(days=6))
-    examples = cut_examples(small_task, smooth_store, late, FEW, seed=0)
-    own = late[late["group"].isin(FEW)]
-    beyond = int((own["time"] > smooth_store.time[-1]).sum())
-    assert beyond > 0
-    assert examples.left_out["no field at their time"] == beyond
-    with pytest.raises(UserError, match=r"None of the \d+ labelled rows lies in the fields .* 2020-08-01.*2020-08-10"):
-        cut_examples(small_task, smooth_store, storm_labels.assign(time=pd.Timestamp("1999-08-01")), FEW, seed=0)
-
-
 def test_rows_outside_a_region_are_told(
     small_task: Task, smooth_store: Store, storm_labels: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -174,82 +167,13 @@ def test_rows_outside_a_region_are_told(
     for channel in smooth_store.channels:
         dataset[channel.name].attrs["units"] = channel.units
     region = write_store(dataset, tmp_path_factory.mktemp("region") / "store", smooth_store.names, None)
-    groups = tuple(storm_labels["group"].unique())
-    examples = cut_examples(small_task, region, storm_labels, groups, seed=0)
+    examples = cut_examples(small_task, region, storm_labels, np.full(len(storm_labels), True), seed=0)
     anchors = examples.table.index[~examples.table["group"].str.startswith("background")]
     assert set(anchors) <= set(examples.truth["example"])
     assert examples.left_out == {"outside the fields": len(storm_labels) - len(anchors)}
-
-
-def test_parts_never_share_years_or_groups() -> None:
-    """The years of the parts are disjoint and ordered."""
-    years = split_years([2003, 2001, 2002, 2001, *range(2004, 2013)])
-    assert years.train == tuple(range(2001, 2008))
-    assert years.validation == (2008, 2009)
-    assert years.test == (2010, 2011, 2012)
-
-
-def test_a_gap_separates_the_parts(smooth_store: Store) -> None:
-    """A group that ends within the gap before a later part is left out; years without fields have no part."""
-    time = np.datetime64("2018-06-01", "s") + np.arange(4 * 365) * np.timedelta64(24, "h")
-    store = replace(smooth_store, time=time)
-    dates = [
-        "2018-06-03",
-        "2018-12-27",
-        "2019-01-02",
-        "2019-05-01",
-        "2019-12-30",
-        "2020-01-02",
-        "2021-03-01",
-        "1999-01-01",
-    ]
-    labels = pd.DataFrame({"group": list("abcdefgh"), "time": pd.to_datetime(dates)})
-    years, groups = split_groups(labels, store, gap_days=5.0)
-    assert (years.train, years.validation, years.test) == ((2018, 2019), (2020,), (2021,))
-    assert groups == {"train": ["a", "b", "c", "d"], "validation": ["f"], "test": ["g"]}
-    assert split_groups(labels, store, gap_days=1.0)[1]["train"] == ["a", "b", "c", "d", "e"]
-    long = pd.concat([labels, pd.DataFrame({"group": ["f"], "time": [pd.Timestamp("2021-02-26")]})])
-    assert split_groups(long, store, gap_days=5.0)[1] == {
-        "train": ["a", "b", "c", "d", "e"],
-        "validation": [],
-        "test": ["g"],
-    }
-    assert split_groups(long, store, gap_days=2.0)[1]["validation"] == ["f"]
-
-
-@given(st.sets(st.integers(1851, 2100), min_size=3, max_size=60))
-def test_every_year_is_in_one_part(years: set[int]) -> None:
-    """Each year is in one part exactly, every part has one at least, and the test years come last."""
-    parts = split_years(sorted(years))
-    assert sorted((*parts.train, *parts.validation, *parts.test)) == sorted(years)
-    assert parts.train
-    assert parts.validation
-    assert max(parts.train) < min(parts.validation) <= max(parts.validation) < min(parts.test)
-
-
-def test_two_years_cannot_be_split() -> None:
-    """Fewer than three years are refused."""
-    with pytest.raises(UserError, match=r"2 year\(s\), \[2001, 2002\]"):
-        split_years([2001, 2002, 2002])
-
-
-@given(st.sets(st.text(min_size=1, max_size=4), min_size=1, max_size=30), st.integers(0, 9), st.data())
-def test_smaller_budgets_are_part_of_larger_ones(groups: set[str], seed: int, data: st.DataObject) -> None:
-    """Eight groups are among sixteen of the same seed, whatever the order in which the groups are listed."""
-    few = data.draw(st.integers(0, len(groups)))
-    many = data.draw(st.integers(few, len(groups)))
-    listed = data.draw(st.permutations(sorted(groups)))
-    assert set(chosen_groups(listed, few, seed)) <= set(chosen_groups(sorted(groups), many, seed)) <= groups
-    assert len(chosen_groups(listed, few, seed)) == few
-    assert set(chosen_groups(listed, None, seed)) == groups
-
-
-def test_seeds_choose_differently_and_too_many_are_refused() -> None:
-    """Another seed chooses other groups; a budget beyond what there is names both numbers."""
-    groups = [f"AL{k:02d}" for k in range(40)]
-    assert chosen_groups(groups, 8, 0) != chosen_groups(groups, 8, 1)
-    with pytest.raises(UserError, match="--labels 41 asks for more than the 40"):
-        chosen_groups(groups, 41, 0)
+    far = storm_labels.assign(latitude=-80.0)
+    with pytest.raises(UserError, match=rf"None of the {len(far)} labelled rows lies inside the fields of "):
+        cut_examples(small_task, region, far, np.full(len(far), True), seed=0)
 
 
 def test_a_missing_frame_reads_as_nan(small_task: Task, smooth_store: Store, storm_labels: pd.DataFrame) -> None:
@@ -257,8 +181,89 @@ def test_a_missing_frame_reads_as_nan(small_task: Task, smooth_store: Store, sto
     first = storm_labels.assign(time=pd.Timestamp(smooth_store.time[0]))
     alone = first[first["group"] == FEW[0]].iloc[:1]
     task = replace(small_task, placement=replace(small_task.placement, background=0.0))
-    examples = cut_examples(task, smooth_store, alone, FEW, seed=0)
+    examples = cut_examples(task, smooth_store, alone, few(alone), seed=0)
     fields = examples.fields(smooth_store.normalisation)
     assert fields.shape == (1, 2, 4, 16, 16)
     assert np.isnan(fields[:, 0]).all()
     assert np.isfinite(fields[:, 1]).all()
+
+
+@pytest.fixture(scope="module")
+def row_task(small_task: Task) -> Task:
+    """A task whose rows are examples by themselves, in the middle of their windows, seen beside two columns."""
+    inputs = replace(small_task.inputs, columns=("height", "kind"))
+    return replace(small_task, inputs=inputs, placement=Placement(margin=8))
+
+
+@pytest.fixture(scope="module")
+def stations(storm_labels: pd.DataFrame) -> pd.DataFrame:
+    """Labels with two columns beside, in one of which numbers are missing."""
+    height = np.where(np.arange(len(storm_labels)) % 5, np.arange(len(storm_labels)), np.nan)
+    return storm_labels.assign(height=height, kind=np.where(storm_labels["latitude"] > 0, "north", "south"))
+
+
+def test_rows_that_are_examples_are_one_each(row_task: Task, smooth_store: Store, stations: pd.DataFrame) -> None:
+    """Each own row is one example and one row of truth, in order, in the middle of its window, whatever lies beside."""
+    own = few(stations)
+    examples = cut_examples(row_task, smooth_store, stations, own, seed=0)
+    mine = stations[own].reset_index(drop=True)
+    pd.testing.assert_frame_equal(examples.truth.drop(columns="example"), mine)
+    assert examples.truth["example"].tolist() == list(range(len(mine)))
+    known = mine[["time", "group", "height", "kind"]].rename_axis("example")
+    pd.testing.assert_frame_equal(examples.table, known)
+    assert not examples.left_out
+    y, x = examples.pixels(np.arange(len(mine)), mine["latitude"].to_numpy(), mine["longitude"].to_numpy())
+    assert np.abs(np.array([y, x]) - 7.5).max() <= 0.5 + 1e-9
+
+
+def test_the_columns_of_a_subset_are_its_own(row_task: Task, smooth_store: Store, stations: pd.DataFrame) -> None:
+    """The columns of chosen rows follow them into a subset, and recutting repeats them with their rows."""
+    task = replace(row_task, placement=Placement(margin=3, most_recut=10**6))
+    examples = cut_examples(task, smooth_store, stations, few(stations), seed=0, recut=True)
+    assert len(examples) == 8 * few(stations).sum()
+    for part in (examples, examples.subset(np.array([70, 3, 11]))):
+        assert part.table["height"].equals(part.truth.set_index("example")["height"])
+        assert part.table["kind"].equals(part.truth.set_index("example")["kind"])
+    assert examples.subset(np.array([70, 3])).table["time"].tolist() == examples.table["time"][[70, 3]].tolist()
+
+
+def test_without_fields_all_rows_are_examples(row_task: Task, stations: pd.DataFrame) -> None:
+    """A task that looks at columns alone needs neither time nor place, and leaves no row out."""
+    task = replace(row_task, inputs=Inputs(columns=("height", "kind")))
+    rows = stations[["group", "height", "kind", "wind_kt"]]
+    examples = cut_examples(task, NO_FIELDS, rows, few(stations), seed=0, recut=True)
+    mine = rows[few(stations)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(examples.table, mine[["group", "height", "kind"]].rename_axis("example"))
+    pd.testing.assert_frame_equal(examples.truth.drop(columns="example"), mine)
+    assert len(examples) == len(examples.windows) == few(stations).sum()
+    assert examples.subset(np.array([4, 2])).truth["wind_kt"].tolist() == mine["wind_kt"][[4, 2]].tolist()
+    timed = cut_examples(task, NO_FIELDS, stations, few(stations), seed=0)
+    assert list(timed.table) == ["time", "group", "height", "kind"]
+
+
+def test_maps_are_those_of_the_window(
+    row_task: Task, smooth_store: Store, stations: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Label maps come out where and when the window lies, mirrored as it is, and NaN at times that have none."""
+    later = smooth_store.time[12:] + np.timedelta64(24, "h")
+    grid = (len(smooth_store.latitude), len(smooth_store.longitude))
+    shares = np.broadcast_to((smooth_store.latitude[:, None] + 90) / 180, (len(later), *grid)).astype(np.float32)
+    dimensions = ("time", "latitude", "longitude")
+    named = {"north": (dimensions, shares, {"units": "1"})}
+    named["hour"] = (dimensions, shares * 0 + np.arange(len(later))[:, None, None], {"units": "1"})
+    coordinates = {"time": later.astype("M8[ns]"), "latitude": smooth_store.latitude}
+    dataset = xr.Dataset(named, coordinates | {"longitude": smooth_store.longitude})
+    maps = write_store(dataset, tmp_path / "maps", ("north", "hour"), None)
+    examples = cut_examples(row_task, smooth_store, stations, few(stations), seed=0, label_maps=maps)
+    found = examples.maps((24, 48))
+    assert found.shape == (len(examples), 2, 2, 16, 16)
+    step = np.searchsorted(later, examples.table["time"].to_numpy("M8[s]") + np.timedelta64(24, "h"))
+    known = np.isin(examples.table["time"].to_numpy("M8[s]") + np.timedelta64(24, "h"), later)
+    assert 0 < known.sum() < len(known)
+    np.testing.assert_allclose(found[known, 0, 1, 0, 0], step[known], atol=0.02)
+    assert np.isnan(found[~known, 0]).all()
+    sign = np.where(examples.mirrored(np.arange(len(examples))), -1, 1)[:, None]
+    expected = (sign * examples.latitudes() + 90) / 180
+    np.testing.assert_allclose(found[known, 0, 0, :, 3], expected[known], atol=2e-3)
+    index = np.array([3, 1])
+    np.testing.assert_array_equal(examples.subset(index).maps((24, 48)), found[index])

@@ -1,6 +1,5 @@
 """The contract of statistics and metrics: sums add, metrics finish them once."""
 
-from collections.abc import Callable
 from functools import reduce
 from operator import add
 
@@ -9,26 +8,26 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import mean_absolute_error as sklearn_mae
-from sklearn.metrics import r2_score, root_mean_squared_error
 
 from toolkit.errors import UserError
 from toolkit.metrics import (
     Metric,
     Scores,
     Statistic,
-    errors,
     evaluate_metrics,
-    explained_variance,
     histogram_by_group,
-    mean_absolute_error,
     median_of_histogram,
     ratio,
-    root_mean_square_error,
     sum_by_group,
 )
+from toolkit.scores.numbers import Stated, explained_variance, mean_absolute_error, root_mean_square_error
 
-OZONE = (root_mean_square_error("ozone", "ppb"), mean_absolute_error("ozone", "ppb"), explained_variance("ozone"))
+STATED = Stated(("ozone",), "ppb", "ozone")
+OZONE = (
+    root_mean_square_error("rmse", STATED),
+    mean_absolute_error("mae", STATED),
+    explained_variance("r2", STATED),
+)
 Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 
 
@@ -59,23 +58,6 @@ def counting(name: str, calls: list[str]) -> Metric:
         return sum_by_group(truth.assign(n=1.0)[["example", "n"]], examples)
 
     return Metric(name, "1", "higher", "number of rows", Statistic(name, compute), lambda sums: sums["n"])
-
-
-def test_scores_agree_with_scikit_learn() -> None:
-    """RMSE, MAE and R^2 from sums equal those computed from the values."""
-    predictions, truth, examples = tables()
-    stated, true = predictions["ozone"], truth["ozone"]
-    values = evaluate_metrics(OZONE, predictions, truth, examples).values()
-    assert values["ozone_rmse"] == pytest.approx(root_mean_squared_error(true, stated))
-    assert values["ozone_mae"] == pytest.approx(sklearn_mae(true, stated))
-    assert values["ozone_r2"] == pytest.approx(r2_score(true, stated))
-
-
-def test_perfect_prediction_scores_perfect() -> None:
-    """The truth handed in as prediction reaches each metric's declared perfect value."""
-    _, truth, examples = tables()
-    values = evaluate_metrics(OZONE, truth, truth, examples).values()
-    assert values == {metric.name: pytest.approx(metric.perfect) for metric in OZONE}
 
 
 def test_chunks_add_to_the_whole() -> None:
@@ -123,31 +105,6 @@ def test_weights_count_groups() -> None:
     weights = np.ones((1, len(sums)))
     weights[0, 2] = 2
     assert metric.values(sums, weights)[0] == pytest.approx(metric.value(pd.concat([sums, sums.iloc[[2]]])))
-
-
-def test_declared_gap_in_the_truth_is_left_out() -> None:
-    """A true NaN is not scored, and needs no prediction."""
-    predictions, truth, examples = tables()
-    gap = truth.assign(ozone=truth["ozone"].where(truth["example"] > 110))
-    values = evaluate_metrics(OZONE, predictions[predictions["example"] > 110], gap, examples).values()
-    assert values == pytest.approx(
-        evaluate_metrics(OZONE, *part((predictions, gap, examples), examples.index[11:])).values()
-    )
-
-
-@pytest.mark.parametrize("spoil", [lambda p: p.iloc[1:], lambda p: p.assign(ozone=p["ozone"].where(p.index > 0))])
-def test_unanswered_example_fails(spoil: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
-    """A missing prediction and a NaN prediction are errors that name the example."""
-    predictions, truth, examples = tables()
-    with pytest.raises(UserError, match="No prediction of 'ozone' for example 100"):
-        evaluate_metrics(OZONE, spoil(predictions), truth, examples)
-
-
-def test_two_predictions_for_one_number_fail() -> None:
-    """Two answers to one question are an error that names the example."""
-    predictions, truth, examples = tables()
-    with pytest.raises(UserError, match="predictions hold 'ozone' twice for example 100"):
-        evaluate_metrics(OZONE, pd.concat([predictions, predictions.iloc[:1]]), truth, examples)
 
 
 def test_prediction_for_unknown_example_fails() -> None:
@@ -211,7 +168,7 @@ def test_scores_of_different_metrics_do_not_add() -> None:
 def test_direction_is_one_of_two() -> None:
     """A misspelt direction is refused when the metric is made."""
     with pytest.raises(UserError, match="better is 'up'"):
-        Metric("m", "1", "up", "sum", errors("ozone"), lambda s: s["count"])  # type: ignore[arg-type]
+        Metric("m", "1", "up", "sum", OZONE[0].statistic, lambda s: s["count"])  # type: ignore[arg-type]
 
 
 def test_ratio_is_nan_where_undefined() -> None:
@@ -252,9 +209,3 @@ def test_histogram_median_of_nothing_is_nan() -> None:
     examples = pd.DataFrame({"group": ["a", "b"]}, index=[0, 1])
     sums = histogram_by_group(np.array([3.0]), [1], examples, 10)
     np.testing.assert_array_equal(median_of_histogram({str(c): sums[c].to_numpy() for c in sums}), [np.nan, 3.0])
-
-
-@pytest.mark.parametrize("metric", OZONE, ids=lambda metric: metric.name)
-def test_every_metric_says_what_it_measures(metric: Metric) -> None:
-    """The meaning names the column, which alone does not tell a reader what is good."""
-    assert "ozone" in metric.meaning

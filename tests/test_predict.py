@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +19,15 @@ from toolkit.data.normalise import Normalisation
 from toolkit.data.regrid import regular_grid
 from toolkit.errors import UserError
 from toolkit.examples import Examples
-from toolkit.fit import assemble
 from toolkit.geodesy import distance_km
-from toolkit.heads import PixelHead
+from toolkit.heads.features import Given
+from toolkit.heads.pixels import PixelHead
+from toolkit.parts import assemble
 from toolkit.predict import CREATED, PredictOptions, PredictResult, predict_fields
 from toolkit.report.detection_map import Panel, draw_detections
 from toolkit.saved import Saved, save_adapted
-from toolkit.task import Inputs, Placement, Task
+from toolkit.scores.threshold import keep_likely
+from toolkit.task import Inputs, Placement, Task, keep_all
 
 DEGREES, WINDOW = 7.5, (8, 8)
 LATITUDE, LONGITUDE = regular_grid(DEGREES)
@@ -33,9 +36,9 @@ SIZES = (2e-5, 5e-6)
 NOTHING = PredictOptions()
 
 
-def random_head(spec: FeatureSpec, _: object) -> PixelHead:
+def random_head(given: Given) -> PixelHead:
     """A pixel head for a logit and two displacements, its last layer drawn at random."""
-    head = PixelHead(spec, 3)
+    head = PixelHead(given.spec, 3)
     torch.nn.init.normal_(head.out.weight, std=0.5)
     return head
 
@@ -64,18 +67,18 @@ def by_network(output: np.ndarray, examples: Examples) -> pd.DataFrame:
 
 def task(decode: object = by_network) -> Task:
     """A task with which nothing but prediction can be done."""
-    unused: dict = dict.fromkeys(("labels", "encode", "loss", "choose"))
+    unused: dict = dict.fromkeys(("labels", "encode", "loss"))
     return Task(
         name="peaks",
         summary="",
         inputs=Inputs(NAMES, (-6, 0), WINDOW),
-        placement=Placement(1, 0.0),
+        placement=Placement(1, objects=True),
         head=random_head,
         decode=decode,  # type: ignore[arg-type]
-        keep=lambda table, threshold: table[table["probability"] >= threshold],
+        keep=keep_likely,
+        apart_km=300.0,
         metrics=(),
         primary="",
-        baselines={},
         **unused,
     )
 
@@ -91,7 +94,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     card = Card("tiny", "", spec, {"depth": 1, "heads": 2}, normalisation, {}, (), 0, "")
     card = save_backbone(folder / "backbone", card, build(spec, card.architecture, 0), {})
     parts = assemble(task(), card, load_backbone(folder / "backbone"), "lora", Lora(2, 4), 0)
-    save_adapted(folder / "run", Saved("peaks", "lora", card, 0.75, str(folder / "backbone")), parts.model)
+    save_adapted(folder / "run", Saved("peaks", "lora", card, {"probability": 0.75}, str(folder / "backbone")), parts)
     return folder / "run"
 
 
@@ -221,12 +224,13 @@ def test_a_single_time_without_divergence_is_looked_at_and_said(run: Path, tmp_p
     """A missing frame and a missing variable are sentences in the result and in notes.txt."""
     said = result(run, fields((0,)).drop_vars("divergence"), tmp_path / "out")
     assert said.times == 1
-    assert said.detections > 0
+    assert said.rows > 0
     assert any("the frame at -6 h is not in the data for the only time" in note for note in said.notes)
     assert any("divergence is not in" in note for note in said.notes)
     text = (tmp_path / "out/notes.txt").read_text()
     assert all(note in text for note in said.notes)
-    assert "threshold: 0.75" in text
+    assert said.thresholds == {"probability": 0.75}
+    assert "threshold of probability: 0.75" in text
 
 
 def test_what_is_missing_is_seen_as_missing(run: Path, tmp_path: Path) -> None:
@@ -289,11 +293,49 @@ def test_where_the_model_was_tested_is_said(run: Path, tmp_path: Path) -> None:
     assert any("tested on objects 7 to 41 degrees from the equator" in note for note in notes)
 
 
-def test_the_task_says_how_its_table_is_written(run: Path, tmp_path: Path) -> None:
-    """By default time comes first; a task may rename and choose."""
+def test_a_test_without_places_and_a_task_without_threshold_claim_neither(run: Path, tmp_path: Path) -> None:
+    """Where the run's truth has no latitude, and the task no threshold, the notes are silent on both."""
+    (run / "truth.csv").write_text("example,group\n0,a\n")
+    described = run / "model.json"
+    before = described.read_text()
+    described.write_text(json.dumps(json.loads(before) | {"thresholds": {}}))
+    fields().to_netcdf(tmp_path / "x.nc")
+    try:
+        some = replace(task(), keep=keep_all)
+        said = predict_fields(run, tmp_path / "x.nc", tmp_path / "out", some)
+    finally:
+        (run / "truth.csv").unlink()
+        described.write_text(before)
+    assert said.thresholds == {}
+    assert said.rows > len(pd.read_csv(tmp_path / "out/detections.csv").query("probability >= 0.75"))
+    assert not any("tested on" in note or "threshold" in note for note in said.notes)
+    assert "threshold" not in (tmp_path / "out/notes.txt").read_text()
+
+
+def test_one_threshold_stands_for_all(run: Path, tmp_path: Path) -> None:
+    """A threshold that is given replaces each of those that the run chose."""
+    described = run / "model.json"
+    before = described.read_text()
+    described.write_text(json.dumps(json.loads(before) | {"thresholds": {"probability": 0.6, "heat": 0.7}}))
+    fields().to_netcdf(tmp_path / "x.nc")
+    try:
+        options = PredictOptions(threshold=0.2)
+        said = predict_fields(run, tmp_path / "x.nc", tmp_path / "out", task(), options=options)
+    finally:
+        described.write_text(before)
+    assert said.thresholds == {"probability": 0.2, "heat": 0.2}
+    assert "threshold of heat: 0.2" in (tmp_path / "out/notes.txt").read_text()
+
+
+def test_the_task_says_how_its_table_is_written(run: Path, tmp_path: Path, drawn: list[list[Panel]]) -> None:
+    """By default time comes first; a task may rename, choose and add. The map shows what has a place."""
     assert list(predict(run, fields(), tmp_path / "a"))[:3] == ["time", "latitude", "longitude"]
     own = replace(task(), export=lambda table: table[["time", "latitude"]].rename(columns={"latitude": "lat"}))
     assert list(predict(run, fields(), tmp_path / "b", own)) == ["time", "lat"]
+    assert {"latitude", "longitude", "probability"} <= set(drawn[-1][0].objects)
+    kinds = replace(task(), export=lambda table: table.iloc[:3].assign(kind="storm"))
+    predict(run, fields(), tmp_path / "c", kinds)
+    assert drawn[-1][0].objects["kind"].tolist() == ["storm"] * 3
 
 
 def test_a_task_without_places_is_refused(run: Path, tmp_path: Path) -> None:
@@ -358,7 +400,7 @@ def test_real_fields_are_looked_at(run: Path, tmp_path: Path, real_data: Path, n
     """Real analyses on three grids, one time each, are read, regridded and looked at, with all that lacks said."""
     said = predict_fields(run, real_data / "fields" / name, tmp_path / "out", task())
     assert said.times == 1
-    assert said.detections > 10
+    assert said.rows > 10
     for sentence in REAL[name]:
         assert any(sentence in note for note in said.notes)
 

@@ -7,19 +7,38 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import Tensor, nn
 
 from toolkit.adapt import Lora
 from toolkit.backbones.vit import build
 from toolkit.backbones.weights import Backbone, load_backbone, save_backbone
+from toolkit.columns import ColumnCode, Number, Word
 from toolkit.data.store import Store
 from toolkit.errors import UserError
 from toolkit.evaluate import outputs
 from toolkit.examples import Examples, cut_examples
-from toolkit.fit import Parts, assemble
+from toolkit.heads.features import Features, Given
+from toolkit.parts import Parts, assemble
 from toolkit.saved import Saved, load_adapted, save_adapted
-from toolkit.task import Task
+from toolkit.task import Inputs, Task
 
 METHODS = ("probe", "lora", "full", "scratch")
+THRESHOLDS = {"probability": 0.25}
+
+
+CODE = ColumnCode((Number("height", 12.5, 3.25, (1.0, 12.0, 30.5)),), (Word("kind", ("rural", "urban")),))
+
+
+class Columns(nn.Module):
+    """A head that looks at columns alone."""
+
+    def __init__(self, given: Given) -> None:
+        super().__init__()
+        self.linear = nn.Linear(given.columns.width, 2)
+
+    def forward(self, features: Features) -> Tensor:
+        """Return (b, 2)."""
+        return self.linear(features.columns)
 
 
 @pytest.fixture
@@ -31,7 +50,8 @@ def folder(random_backbone: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def examples(small_task: Task, smooth_store: Store, storm_labels: pd.DataFrame) -> Examples:
     """A few windows."""
-    return cut_examples(small_task, smooth_store, storm_labels, ("AL032020",), seed=0).subset(np.arange(5))
+    own = (storm_labels["group"] == "AL032020").to_numpy()
+    return cut_examples(small_task, smooth_store, storm_labels, own, seed=0).subset(np.arange(5))
 
 
 def saved(method: str, task: Task, backbone: Backbone, folder: Path, run: Path) -> Parts:
@@ -43,7 +63,7 @@ def saved(method: str, task: Task, backbone: Backbone, folder: Path, run: Path) 
             if parameter.requires_grad:
                 parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
     run.mkdir(exist_ok=True)
-    save_adapted(run, Saved(task.name, method, backbone.card, 0.25, str(folder)), parts.model)
+    save_adapted(run, Saved(task.name, method, backbone.card, THRESHOLDS, str(folder)), parts)
     return parts
 
 
@@ -55,9 +75,9 @@ def test_a_saved_model_says_the_same(
     backbone = load_backbone(folder)
     parts = saved(method, small_task, backbone, folder, tmp_path / "run")
     known, loaded = load_adapted(tmp_path / "run", small_task)
-    assert known == Saved("hurricane", method, backbone.card, 0.25, str(folder))
+    assert known == Saved("hurricane", method, backbone.card, THRESHOLDS, str(folder))
     assert loaded.normalisation == parts.normalisation
-    before, after = (outputs(p.model, p.readouts, examples, p.normalisation) for p in (parts, loaded))
+    before, after = (outputs(p, examples) for p in (parts, loaded))
     np.testing.assert_array_equal(before, after)
     assert np.ptp(before) > 0
     files = {path.name for path in (tmp_path / "run").iterdir()}
@@ -109,7 +129,7 @@ def test_missing_weights_are_an_error(method: str, lacks: str, small_task: Task,
     [
         (None, "holds no fine-tuned model: model.json is missing"),
         ("{", "model.json is damaged"),
-        ('{"task": 1}', "backbone_sha256, method"),
+        ('{"task": 1}', "backbone, backbone_sha256, columns, method, thresholds missing"),
     ],
 )
 def test_a_damaged_description_is_an_error(
@@ -123,6 +143,29 @@ def test_a_damaged_description_is_an_error(
         path.write_text(text)
     with pytest.raises(UserError, match=said):
         load_adapted(tmp_path / "run", small_task)
+
+
+def test_columns_are_encoded_as_they_were(small_task: Task, folder: Path, tmp_path: Path) -> None:
+    """The statistics and words of the training rows come back with the model, a head that needs them too."""
+    task = replace(small_task, head=Columns, readouts=())
+    backbone = load_backbone(folder)
+    parts = assemble(task, backbone.card, backbone, "probe", Lora(), 0, CODE)
+    (tmp_path / "run").mkdir()
+    save_adapted(tmp_path / "run", Saved(task.name, "probe", backbone.card, {}, str(folder)), parts)
+    assert load_adapted(tmp_path / "run", task)[1].columns == CODE
+
+
+def test_a_model_without_a_backbone_is_its_head_alone(small_task: Task, tmp_path: Path) -> None:
+    """Of a task that looks at no fields the head and the columns' code are all there is, and all that is needed."""
+    task = replace(small_task, inputs=Inputs(columns=("height", "kind")), head=Columns)
+    parts = assemble(task, None, None, "scratch", Lora(), 5, CODE)
+    save_adapted(tmp_path, Saved(task.name, "scratch", None), parts)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.json", "head.safetensors"}
+    known, loaded = load_adapted(tmp_path, task)
+    assert known == Saved(task.name, "scratch", None)
+    assert loaded.columns == CODE
+    given = torch.zeros(3, 1, 0, 0), {}, torch.rand(3, CODE.width)
+    assert torch.equal(loaded.model(*given), parts.model.eval()(*given))
 
 
 def test_another_tasks_head_is_an_error(small_task: Task, folder: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from toolkit.data.normalise import Normalisation
 from toolkit.data.regrid import regular_grid
 from toolkit.data.store import Store
 from toolkit.data.stream import channels_of
-from toolkit.data.windows import Windows, to_pixels
+from toolkit.data.windows import Windows, to_degrees, to_pixels
 from toolkit.errors import UserError
 from toolkit.geodesy import KM_PER_DEGREE
 from toolkit.stitch import covering, stitched, with_data
@@ -16,6 +16,7 @@ from toolkit.stitch import covering, stitched, with_data
 LATITUDE, LONGITUDE = regular_grid(1.40625)
 GRID, SIZE = (129, 256), (32, 32)
 EVERYWHERE = np.ones(GRID, bool)
+APART_KM = 300.0
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_each_object_is_stated_once(store: Store) -> None:
     rng = np.random.default_rng(0)
     objects = [(lat, float(rng.uniform(0, 360)), float(rng.uniform(0.3, 1))) for lat in np.linspace(-87, 87, 30)]
     windows = covering(GRID, SIZE)
-    out = stitched(store, windows, seen(store, windows, objects), EVERYWHERE)
+    out = stitched(store, windows, seen(store, windows, objects), EVERYWHERE, APART_KM)
     assert out[["latitude", "longitude", "probability"]].apply(tuple, axis=1).tolist() == sorted(
         objects, key=lambda o: -o[2]
     )
@@ -105,11 +106,11 @@ def test_the_order_of_windows_does_not_matter(store: Store) -> None:
     table = seen(store, windows, list(zip(lat, lon, probability, strict=True)))
     table["latitude"] += rng.normal(0, 0.4, len(table))
     table["probability"] = rng.uniform(0, 1, len(table))
-    straight = stitched(store, windows, table, EVERYWHERE)
+    straight = stitched(store, windows, table, EVERYWHERE, APART_KM)
     order = rng.permutation(len(windows))
     parts = (windows.time[order], windows.row[order], windows.column[order], windows.mirrored[order])
     renamed = table.assign(example=np.argsort(order)[table["example"]]).sample(frac=1, random_state=2)
-    shuffled = stitched(store, Windows(*parts, SIZE), renamed, EVERYWHERE)
+    shuffled = stitched(store, Windows(*parts, SIZE), renamed, EVERYWHERE, APART_KM)
     pd.testing.assert_frame_equal(straight.drop(columns="example"), shuffled.drop(columns="example"))
 
 
@@ -120,8 +121,8 @@ def test_a_window_is_trusted_where_it_is_central(store: Store) -> None:
     y, x = to_pixels(store, windows, table["example"].to_numpy(), table["latitude"], table["longitude"])
     off = np.maximum(np.abs(y - 15.5), np.abs(x - 15.5))
     assert len(table) > 3
-    assert stitched(store, windows, table[off == off.max()], EVERYWHERE).empty
-    assert len(stitched(store, windows, table[off == off.min()], EVERYWHERE)) == 1
+    assert stitched(store, windows, table[off == off.max()], EVERYWHERE, APART_KM).empty
+    assert len(stitched(store, windows, table[off == off.min()], EVERYWHERE, APART_KM)) == 1
 
 
 def test_a_storm_south_of_the_equator_needs_a_mirrored_window(store: Store) -> None:
@@ -130,8 +131,8 @@ def test_a_storm_south_of_the_equator_needs_a_mirrored_window(store: Store) -> N
     table = seen(store, windows, [(-10.0, 100.0, 0.9)])
     wrong = ~windows.mirrored[table["example"]]
     assert wrong.any()
-    assert stitched(store, windows, table[wrong], EVERYWHERE).empty
-    assert len(stitched(store, windows, table[~wrong], EVERYWHERE)) == 1
+    assert stitched(store, windows, table[wrong], EVERYWHERE, APART_KM).empty
+    assert len(stitched(store, windows, table[~wrong], EVERYWHERE, APART_KM)) == 1
 
 
 def test_the_more_probable_of_two_windows_is_kept(store: Store) -> None:
@@ -139,21 +140,21 @@ def test_the_more_probable_of_two_windows_is_kept(store: Store) -> None:
     windows = covering(GRID, SIZE)
     border = LONGITUDE[23] + 0.7
     table = seen(store, windows, [(20.0, border, 0.6)])
-    counts = stitched(store, windows, table, EVERYWHERE)
+    counts = stitched(store, windows, table, EVERYWHERE, APART_KM)
     assert len(counts) == 1
     table.loc[:, "probability"] = np.linspace(0.5, 0.8, len(table))
-    best = stitched(store, windows, table, EVERYWHERE)
+    best = stitched(store, windows, table, EVERYWHERE, APART_KM)
     assert best["probability"][0] > 0.5
     two = pd.concat([table, table.assign(latitude=20.0 + 400 / KM_PER_DEGREE)])
-    assert len(stitched(store, windows, two, EVERYWHERE)) == 2
+    assert len(stitched(store, windows, two, EVERYWHERE, APART_KM)) == 2
 
 
 def test_two_objects_of_one_window_stay_two(store: Store) -> None:
     """What one window tells apart is not merged, however near."""
     windows = covering(GRID, SIZE)
     table = seen(store, windows, [(30.0, 100.0, 0.9), (32.0, 100.0, 0.8)])
-    one = table[table["example"] == stitched(store, windows, table, EVERYWHERE)["example"][0]]
-    assert len(stitched(store, windows, one, EVERYWHERE)) == 2
+    one = table[table["example"] == stitched(store, windows, table, EVERYWHERE, APART_KM)["example"][0]]
+    assert len(stitched(store, windows, one, EVERYWHERE, APART_KM)) == 2
 
 
 def test_nothing_is_stated_outside_the_region(store: Store) -> None:
@@ -161,22 +162,41 @@ def test_nothing_is_stated_outside_the_region(store: Store) -> None:
     windows, covered = covering(GRID, SIZE), np.zeros(GRID, bool)
     covered[:, 100:] = True
     table = seen(store, windows, [(30.0, LONGITUDE[90], 0.9), (30.0, LONGITUDE[110], 0.8)])
-    assert stitched(store, windows, table, covered)["probability"].tolist() == [0.8]
+    assert stitched(store, windows, table, covered, APART_KM)["probability"].tolist() == [0.8]
 
 
 def test_without_a_probability_the_most_central_counts(store: Store) -> None:
     """A task that states no probability has its doubles merged too."""
     windows = covering(GRID, SIZE)
     table = seen(store, windows, [(20.0, LONGITUDE[23] + 0.7, 0.6), (-40.0, 10.0, 0.5)]).drop(columns="probability")
-    out = stitched(store, windows, table, EVERYWHERE)
+    out = stitched(store, windows, table, EVERYWHERE, APART_KM)
     assert sorted(out["latitude"]) == [-40.0, 20.0]
     assert list(out) == ["example", "latitude", "longitude"]
+
+
+@pytest.mark.parametrize("grid", [(65, 128), (64, 128), (25, 48)])
+def test_each_place_is_stated_by_one_window(grid: tuple[int, int]) -> None:
+    """Of a task that says something of every pixel each point of the grid comes once, the poles and the equator too."""
+    size = (16, 16) if grid[0] > 30 else (8, 8)
+    step = 180 / grid[0] if grid[0] % 2 == 0 else 180 / (grid[0] - 1)
+    latitude = 90 - step * (np.arange(grid[0]) + (grid[0] % 2 == 0) / 2)
+    longitude = np.arange(grid[1]) * 360 / grid[1]
+    values = np.empty((0, 0, *grid), np.float16)
+    store = Store(Path("memory"), values, np.empty(0, "datetime64[s]"), latitude, longitude, (), None, (), True, "")
+    windows = covering(grid, size)
+    example, row, column = (index.ravel() for index in np.indices((len(windows), *size)))
+    places = to_degrees(store, windows, example, row, column)
+    table = pd.DataFrame({"example": example, "latitude": places[0], "longitude": places[1]})
+    out = stitched(store, windows, table, np.ones(grid, bool), 0.0)
+    counted = out.groupby([out["latitude"].round(6), out["longitude"].round(6) % 360]).size()
+    assert len(counted) == grid[0] * grid[1]
+    assert (counted == 1).all()
 
 
 def test_nothing_found_is_an_empty_table(store: Store) -> None:
     """No statement at all keeps its columns."""
     windows = covering(GRID, SIZE)
     empty = seen(store, windows, [(0.0, 0.0, 0.5)]).iloc[:0]
-    out = stitched(store, windows, empty, EVERYWHERE)
+    out = stitched(store, windows, empty, EVERYWHERE, APART_KM)
     assert out.empty
     assert list(out) == ["example", "latitude", "longitude", "probability"]

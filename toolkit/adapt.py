@@ -8,9 +8,10 @@ import peft
 import torch
 from torch import Tensor, nn
 
+from toolkit.backbones.features import FeatureSpec
 from toolkit.backbones.vit import ViT
 from toolkit.errors import unknown
-from toolkit.heads import Features
+from toolkit.heads.features import Features
 
 Method = Literal["probe", "lora", "full", "scratch"]
 LORA_TARGETS = ("qkv", "proj", "fc1", "fc2")
@@ -29,17 +30,26 @@ class Lora:
 
 
 class Adapted(nn.Module):
-    """A backbone and a head: windows (b, planes, h, w) and the base model's readouts in, the head's output out."""
+    """A backbone and a head: windows, the base model's readouts and columns in, the head's output out.
 
-    def __init__(self, backbone: nn.Module, head: nn.Module, patch: int) -> None:
-        """Keep both; `patch` is the side of a token in pixels."""
+    Without a backbone, for a task that looks at no fields, there are no tokens (b, 0, 0).
+    """
+
+    def __init__(self, backbone: nn.Module | None, head: nn.Module, spec: FeatureSpec) -> None:
+        """Keep both; `spec` says how many planes are the backbone's, and how large a token is."""
         super().__init__()
-        self.backbone, self.head, self.patch = backbone, head, patch
+        self.backbone, self.head, self.patch, self.planes = backbone, head, spec.patch, spec.planes
 
-    def forward(self, x: Tensor, readouts: Mapping[str, Tensor]) -> Tensor:
-        """Return the head's output."""
+    def forward(self, x: Tensor, readouts: Mapping[str, Tensor], columns: Tensor) -> Tensor:
+        """Return the head's output.
+
+        x (b, planes, h, w): the backbone's planes, then the label maps that are known beforehand; readouts
+        {name: (b, c, h, w)}; columns (b, k).
+        """
         grid = (x.shape[-2] // self.patch, x.shape[-1] // self.patch)
-        return self.head(Features(self.backbone(x), grid, x, readouts))
+        own, known = x[:, : self.planes], x[:, self.planes :]
+        tokens = x.new_zeros(len(x), 0, 0) if self.backbone is None else self.backbone(own)
+        return self.head(Features(tokens, grid, own, readouts, columns, known))
 
 
 def adapted(method: str, backbone: ViT, head: nn.Module, lora: Lora, seed: int) -> Adapted:
@@ -56,7 +66,7 @@ def adapted(method: str, backbone: ViT, head: nn.Module, lora: Lora, seed: int) 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             body = peft.get_peft_model(backbone, lora_config(lora, depth=len(backbone.blocks)))
-    return Adapted(body, head, backbone.spec.patch)
+    return Adapted(body, head, backbone.spec)
 
 
 def lora_config(lora: Lora, depth: int) -> peft.LoraConfig:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
 
 from toolkit.errors import UserError
 
@@ -38,11 +38,15 @@ class FinetuneSettings(Settings):
 
     task: str
     world: Path | None = Field(None, description="world folder; none makes the small simulated world in the cache")
+    data: Path | None = Field(None, description="file or folder of labels, in place of the world's own")
+    options: dict[str, Any] = Field({}, description="the task's own options")
     method: Literal["probe", "lora", "full", "scratch"] = "lora"
     backbone: str = "shallow-vit"
-    labels: int | None = Field(None, gt=0, description="labelled groups (storms) to train on; none takes all")
+    labels: int | None = Field(None, gt=0, description="labelled groups (storms, stations) to train on; none takes all")
     epochs: float = Field(2.5, gt=0)
     least_steps: int = Field(200, gt=0, description="steps even where the epochs are over sooner")
+    validations: int = Field(2, gt=0, description="how often the weights are validated; the best are kept")
+    weight_decay: float = Field(0.05, ge=0)
     lora_rank: int = Field(8, gt=0)
     lora_alpha: int = Field(16, gt=0)
     lora_blocks: int = Field(2, gt=0, description="how many of the backbone's last blocks LoRA updates")
@@ -50,10 +54,10 @@ class FinetuneSettings(Settings):
     baselines: bool = Field(True, description="fit the task's classical baselines and report them")
     limit_batches: int | None = Field(None, gt=0, description="stop after this many steps, for a trial")
 
-    @field_validator("world", mode="before")
+    @field_validator("world", "data", mode="before")
     @classmethod
-    def _recorded_world(cls, world: Any) -> Any:
-        return _path_of(world)
+    def _recorded_path(cls, recorded: Any) -> Any:
+        return _path_of(recorded)
 
 
 class PretrainSettings(Settings):
@@ -81,11 +85,12 @@ class PretrainSettings(Settings):
 
 
 def _path_of(world: Any) -> Any:
-    """Take a world as a run's config.yaml records it, so that the file can be given to another run."""
+    """Take a world or data as a run's config.yaml records it, so that the file can be given to another run."""
     return world["path"] if isinstance(world, Mapping) and "path" in world else world
 
 
 Model = TypeVar("Model", bound=Settings)
+Options = Mapping[str, tuple[Any, Any]]
 
 
 def configured(
@@ -94,11 +99,13 @@ def configured(
     overrides: Sequence[str] = (),
     given: Mapping[str, Any] | None = None,
     defaults: Mapping[str, Any] | None = None,
+    options: Options | None = None,
 ) -> Model:
     """Return validated settings: those of a YAML file, then the environment, then KEY=VALUE overrides and flags.
 
     `given` holds the command line's flags; those that are None were not used. `defaults` are a task's own, which all
-    others replace. Raises one `UserError` with everything that is wrong.
+    others replace. `options` {name: (type, default)} are a task's: KEY=VALUE and the file may name them among the
+    settings, and they end in the setting `options`. Raises one `UserError` with everything that is wrong.
     """
     values = dict(defaults or {}) | (_from_file(file) if file else {})
     for key in model.model_fields:
@@ -110,10 +117,31 @@ def configured(
             raise UserError(f"'{override}' is not KEY=VALUE, such as seed=1.")
         values[key] = yaml.safe_load(value)
     values |= {key: value for key, value in (given or {}).items() if value is not None}
+    problems: list[str] = []
+    known = list(model.model_fields)
+    if options is not None:
+        known += options
+        own = _of_task(values, model, options)
+        chosen = create_model("Options", __config__=ConfigDict(extra="forbid"), **options)  # type: ignore[call-overload]
+        try:
+            values["options"] = chosen(**own).model_dump(mode="json")
+        except ValidationError as error:
+            problems += _problems(list(options), error, "option of the task")
     try:
-        return model(**values)
+        settings = model(**values)
     except ValidationError as error:
-        raise UserError(_all_problems(model, error)) from None
+        problems += _problems(known, error, "setting")
+    if problems:
+        raise UserError("\n".join(problems))
+    return settings
+
+
+def _of_task(values: dict[str, Any], model: type[Settings], options: Options) -> dict[str, Any]:
+    """Take the task's options out of the settings: those of a recorded `options`, then those named among them."""
+    if shadowed := sorted(set(options) & set(model.model_fields)):
+        raise UserError(f"The task's option '{shadowed[0]}' has the name of a setting. Rename it.")
+    recorded = values.pop("options", None) or {}
+    return dict(recorded) | {name: values.pop(name) for name in options if name in values}
 
 
 def template(model: type[Settings], filled: Mapping[str, Any]) -> str:
@@ -140,16 +168,16 @@ def _from_file(file: Path) -> dict[str, Any]:
     return content
 
 
-def _all_problems(model: type[Settings], error: ValidationError) -> str:
+def _problems(known: Sequence[str], error: ValidationError, kind: str) -> list[str]:
     lines = []
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            near = get_close_matches(key, model.model_fields, n=1)
-            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(model.model_fields)}."
-            lines.append(f"No setting '{key}'. {hint}")
+            near = get_close_matches(key, known, n=1)
+            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known) or 'none'}."
+            lines.append(f"No {kind} '{key}'. {hint}")
         elif problem["type"] == "missing":
             lines.append(f"'{key}' is needed.")
         else:
             lines.append(f"'{key}' is {problem['input']!r}: {problem['msg'].lower()}.")
-    return "\n".join(lines)
+    return lines

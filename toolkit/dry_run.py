@@ -1,24 +1,24 @@
-"""`--dry-run`: what a fine-tuning would take, from a few timed steps of the real model on random input."""
+"""`--dry-run`: what a fine-tuning would take, from a few timed steps of the real model."""
 
 import resource
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from toolkit.adapt import Lora, trainable_share
+from toolkit.adapt import trainable_share
 from toolkit.backbones.weights import Backbone
+from toolkit.columns import fit_columns
 from toolkit.config import FinetuneSettings
 from toolkit.engine import engine
 from toolkit.evaluate import CHUNK
-from toolkit.finetune import VALIDATIONS, Data, load_data, opened_backbone, schedule_of
-from toolkit.finetune_run import found_world
-from toolkit.fit import Parts, assemble
+from toolkit.examples import Examples
+from toolkit.finetune import Data, built, load_data, opened_backbone, schedule_of
+from toolkit.finetune_run import found_origin
+from toolkit.parts import Batch, Parts, inputs
 from toolkit.task import Task
 from toolkit.told import Told
 
@@ -44,18 +44,20 @@ class Estimate:
 def estimate(task: Task, settings: FinetuneSettings, told: Told) -> Estimate:
     """Cut the windows, build the model, time a few steps and predictions; nothing is written but the cache."""
     device = engine(settings)
-    world = found_world(settings, told)
+    origin = found_origin(task, settings, told)
     told.stage("cutting windows")
-    data = load_data(task, Path(world), settings.labels, settings.seed)
-    backbone = opened_backbone(task, settings, data.store)
+    data = load_data(task, origin, settings)
+    backbone = opened_backbone(task, settings, data)
     told.stage(f"timing {TIMED_STEPS} steps")
     methods = [settings.method, *([COMPARISON] if settings.compare and settings.method != COMPARISON else [])]
     steps = {method: schedule_of(settings, method, len(data.train)).steps for method in methods}
     timed = [_timed(task, settings, method, backbone, data, device) for method in methods]
-    seconds = sum(t.step * steps[m] + t.window * _windows_predicted(data) for t, m in zip(timed, methods, strict=True))
+    seconds = sum(
+        t.step * steps[m] + t.window * _windows_predicted(data, settings) for t, m in zip(timed, methods, strict=True)
+    )
     return Estimate(
         windows={name: len(part) for name, part in data.parts.items()},
-        groups={name: part.truth["group"].nunique() for name, part in data.parts.items()},
+        groups={name: part["group"].nunique() for name, part in data.rows.items()},
         steps=steps,
         parameters=timed[0].parameters,
         trainable=timed[0].trainable,
@@ -74,35 +76,38 @@ class _Timed:
     window: float
 
 
-def _timed(task: Task, settings: FinetuneSettings, method: str, backbone: Backbone, data: Data, device: str) -> _Timed:
-    lora = Lora(settings.lora_rank, settings.lora_alpha, settings.lora_blocks)
-    used = None if method == COMPARISON else backbone
-    parts = assemble(task, backbone.card, used, method, lora, settings.seed)
+def _timed(
+    task: Task, settings: FinetuneSettings, method: str, backbone: Backbone | None, data: Data, device: str
+) -> _Timed:
+    parts = built(task, settings, method, backbone, fit_columns(data.train.table, task.inputs.columns))
     parts = replace(parts, model=parts.model.to(device))
     optimizer = torch.optim.AdamW([p for p in parts.model.parameters() if p.requires_grad], lr=0.0)
     size = min(settings.batch_size, len(data.train))
-    shape = (backbone.card.spec.planes, *task.inputs.window)
     targets = task.encode(data.train.subset(np.arange(size)))
-    batch = {name: torch.from_numpy(target).to(device) for name, target in targets.items()}
-    x = torch.randn(size, *shape)
-    read = {name: field.to(device) for name, field in parts.readouts(x).items()}
+    wanted = {name: torch.from_numpy(target).to(device) for name, target in targets.items()}
+    batch = _batch(parts, data.train, size, device)
 
     def step() -> None:
-        losses = task.loss(parts.model(x.to(device), read), batch)
+        losses = task.loss(parts.model(*batch), wanted)
         torch.stack(list(losses.values())).sum().backward()
         optimizer.step()
         optimizer.zero_grad()
 
-    predicted = min(CHUNK, sum(len(part) for part in data.parts.values()))
-    window = _seconds(lambda: _predict(parts, torch.randn(predicted, *shape), device), 1) / predicted
+    predicted = min(CHUNK, len(data.train))
+    window = _seconds(lambda: _predict(parts, data.train, predicted, device), 1) / predicted
     parameters = trainable_share(parts.model)
     return _Timed(parameters[1], parameters[0], _seconds(step, TIMED_STEPS), window)
 
 
 @torch.no_grad()
-def _predict(parts: Parts, x: Tensor, device: str) -> None:
-    read = {name: field.to(device) for name, field in parts.readouts(x).items()}
-    parts.model(x.to(device), read).cpu()
+def _batch(parts: Parts, examples: Examples, size: int, device: str) -> Batch:
+    x, columns = (t.to(device) for t in inputs(parts, examples, np.arange(size)))
+    return x, parts.readouts(x), columns
+
+
+@torch.no_grad()
+def _predict(parts: Parts, examples: Examples, size: int, device: str) -> None:
+    parts.model(*_batch(parts, examples, size, device)).cpu()
 
 
 def _seconds(work: Callable[[], None], repeats: int) -> float:
@@ -116,9 +121,9 @@ def _seconds(work: Callable[[], None], repeats: int) -> float:
     return (time.perf_counter() - began) / repeats
 
 
-def _windows_predicted(data: Data) -> int:
+def _windows_predicted(data: Data, settings: FinetuneSettings) -> int:
     """Windows that pass through the model beside the training steps: validations, the readouts, the scoring."""
-    return (VALIDATIONS + 1) * len(data.validation) + len(data.test) + len(data.train)
+    return (settings.validations + 1) * len(data.validation) + len(data.test) + len(data.train)
 
 
 def _peak_memory(device: str) -> int:

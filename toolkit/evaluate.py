@@ -7,51 +7,55 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
-from toolkit.adapt import Adapted
-from toolkit.backbones.features import planes
-from toolkit.data.normalise import Normalisation
 from toolkit.examples import Examples
 from toolkit.metrics import Metric, Scores, evaluate_metrics
+from toolkit.parts import Parts, inputs
 from toolkit.stats import bootstrap, holm, paired_difference
-from toolkit.task import Task
+from toolkit.task import Task, Thresholds
 
 CHUNK = 256
-Readouts = Callable[[Tensor], dict[str, Tensor]]
+Predict = Callable[[Examples], pd.DataFrame]
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a method says of the test windows above its threshold, that threshold, and its scores."""
+    """What a method says of the test windows that is worth stating, by which thresholds, and its scores."""
 
     table: pd.DataFrame
-    threshold: float
+    thresholds: Thresholds
     scores: Scores
 
 
-def inputs(examples: Examples, normalisation: Normalisation, index: np.ndarray) -> Tensor:
-    """Return the input planes (b, planes, h, w) of the examples at `index`."""
-    return planes(examples.fields(normalisation, index), examples.latitudes(index))
-
-
 @torch.no_grad()
-def outputs(model: Adapted, readouts: Readouts, examples: Examples, normalisation: Normalisation) -> np.ndarray:
+def outputs(parts: Parts, examples: Examples) -> np.ndarray:
     """Return the model's output (n, ...) for all examples, a chunk at a time."""
-    model.eval()
-    device = next(model.parameters()).device
-    parts = []
+    parts.model.eval()
+    device = next(parts.model.parameters()).device
+    found = []
     for first in range(0, len(examples), CHUNK):
-        x = inputs(examples, normalisation, np.arange(first, min(first + CHUNK, len(examples)))).to(device)
-        parts.append(model(x, readouts(x)).float().cpu().numpy())
-    return np.concatenate(parts)
+        x, columns = (
+            t.to(device) for t in inputs(parts, examples, np.arange(first, min(first + CHUNK, len(examples))))
+        )
+        found.append(parts.model(x, parts.readouts(x), columns).float().cpu().numpy())
+    return np.concatenate(found)
 
 
-def scored(task: Task, predict: Callable[[Examples], pd.DataFrame], validation: Examples, test: Examples) -> Prediction:
-    """Choose the threshold on validation, then score what the test windows have above it."""
-    threshold = task.choose(predict(validation), validation.truth, validation.table)
-    table = task.keep(predict(test), threshold)
-    return Prediction(table, threshold, evaluate_metrics(task.metrics, table, test.truth, test.table))
+def predictor(task: Task, parts: Parts) -> Predict:
+    """Return the function from examples to what a model says of them."""
+    return lambda examples: task.decode(outputs(parts, examples), examples)
+
+
+def scored(task: Task, predict: Predict, validation: Examples, test: Examples) -> Prediction:
+    """Choose the thresholds on validation, then score what is stated of the test windows."""
+    thresholds = task.choose(predict(validation), task.truth(validation), validation.table)
+    return stated(task, predict(test), thresholds, test)
+
+
+def stated(task: Task, predictions: pd.DataFrame, thresholds: Thresholds, test: Examples) -> Prediction:
+    """Score the predictions that are worth stating by the thresholds."""
+    table = task.keep(predictions, thresholds)
+    return Prediction(table, thresholds, evaluate_metrics(task.metrics, table, task.truth(test), test.table))
 
 
 def metric_intervals(metrics: tuple[Metric, ...], runs: list[Scores]) -> dict[str, dict[str, Any]]:
@@ -100,4 +104,4 @@ def plain_values(scores: Scores) -> Mapping[str, float | None]:
 
 
 def _number(value: float) -> float | None:
-    return round(float(value), 4) if np.isfinite(value) else None
+    return float(f"{value:.6g}") if np.isfinite(value) else None

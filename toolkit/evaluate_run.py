@@ -6,19 +6,16 @@ from typing import Any
 
 import yaml
 
-from toolkit.data.prepare import prepared
-from toolkit.data.store import Store
-from toolkit.data.world_identity import world_identity
 from toolkit.errors import UserError
-from toolkit.evaluate import metric_intervals, outputs
-from toolkit.examples import Examples, cut_examples, split_groups
+from toolkit.evaluate import metric_intervals, outputs, stated
+from toolkit.examples import Examples, cut_examples
 from toolkit.files import write_json
 from toolkit.finetune import TEST_SEED
-from toolkit.fit import check_store
-from toolkit.metrics import evaluate_metrics
+from toolkit.origin import Material, Origin, gathered_material, identity
+from toolkit.parts import check_store
 from toolkit.plugins import task_named
 from toolkit.saved import load_adapted
-from toolkit.task import Task
+from toolkit.task import TEST, Task
 from toolkit.told import Told
 
 RESULT = "evaluation.json"
@@ -39,39 +36,46 @@ def recorded(run: Path) -> dict[str, Any]:
     return config
 
 
-def evaluate_run(run: Path, world: Path | None, told: Told) -> dict[str, Any]:
-    """Score the model of `run` on the test years of `world` (None: the run's own); write and return evaluation.json.
+def recorded_task(config: dict[str, Any], data: Path | None = None) -> Task:
+    """Return the task of a run, under the options it had, for its own labels or those at `data`."""
+    return task_named(config["task"], config.get("options"), data or recorded_origin(config).data)
 
-    The threshold is the one the run chose on its validation part.
+
+def recorded_origin(config: dict[str, Any], world: Path | None = None, data: Path | None = None) -> Origin:
+    """Return where a run's fields and labels came from, or the world and data given in place of either."""
+    was = {name: Path(config[name]["path"]) if config.get(name) else None for name in ("world", "data")}
+    return Origin(world or was["world"], data or (None if world else was["data"]))
+
+
+def evaluate_run(task: Task, run: Path, origin: Origin, told: Told) -> dict[str, Any]:
+    """Score the model of `run` on the test part of a world and its labels; write and return evaluation.json.
+
+    The thresholds are those the run chose on its validation part.
     """
     began = time.perf_counter()
-    config = recorded(run)
-    task = task_named(config["task"])
     saved, parts = load_adapted(run, task)
-    world = world or Path(config["world"]["path"])
     told.stage("preparing fields and labels")
-    store = prepared(world, (*task.inputs.variables, *task.inputs.also))
-    check_store(task, saved.card, store)
-    test = cut_test_examples(task, world, store)
+    material = gathered_material(task, origin, saved.card.spec.grid_degrees if saved.card else None)
+    if saved.card:
+        check_store(task, saved.card, material.store)
+    test = test_examples(task, material)
     told.stage(f"scoring {len(test)} test windows")
-    stated = task.decode(outputs(parts.model, parts.readouts, test, parts.normalisation), test)
-    table = task.keep(stated, saved.threshold)
+    result = stated(task, task.decode(outputs(parts, test), test), saved.thresholds, test)
     content = {
         "task": task.name,
         "method": saved.method,
-        "world": world_identity(world, store),
-        "groups": test.truth["group"].nunique(),
+        **identity(task, origin, material.store),
+        "groups": len(material.groups(TEST)),
         "windows": len(test),
-        "threshold": saved.threshold,
-        "metrics": metric_intervals(task.metrics, [evaluate_metrics(task.metrics, table, test.truth, test.table)]),
+        "thresholds": dict(saved.thresholds),
+        "metrics": metric_intervals(task.metrics, [result.scores]),
         "seconds": round(time.perf_counter() - began, 1),
     }
     write_json(run / RESULT, content)
     return content
 
 
-def cut_test_examples(task: Task, world: Path, store: Store) -> Examples:
-    """Return the examples of a world's test part: the same for every run, whatever its budget and seed."""
-    table = task.labels(world)
-    _, groups = split_groups(table, store, task.split.gap_days)
-    return cut_examples(task, store, table, groups["test"], TEST_SEED)
+def test_examples(task: Task, material: Material) -> Examples:
+    """Return the examples of the test part: the same for every run, whatever its budget and seed."""
+    rows = material.rows(TEST)
+    return cut_examples(task, material.store, material.labels, rows, TEST_SEED, label_maps=material.label_maps)

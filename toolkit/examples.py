@@ -1,7 +1,5 @@
-"""From a table of labelled rows to windows on the store: split by year and group, subset by group, cut, found again."""
+"""Windows with what is in them: cut around labelled rows, found again, read as fields, maps and columns."""
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +7,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from toolkit.data.normalise import Normalisation
-from toolkit.data.store import Store
-from toolkit.data.windows import Windows, read_windows, to_degrees, to_pixels, window_latitudes
+from toolkit.data.store import NO_FIELDS, Store
+from toolkit.data.windows import Windows, frames_at, read_windows, to_degrees, to_pixels, window_latitudes
 from toolkit.errors import UserError
 from toolkit.geodesy import KM_PER_DEGREE
 from toolkit.placement import EDGE as EDGE
@@ -25,8 +23,10 @@ MOST_COPIES = 8
 class Examples:
     """Windows with what is in them.
 
-    `table`: one row per window, index `example` 0..n-1, columns time, group. `truth`: one row per labelled object in a
-    window: example, then the columns of the task's labels. `left_out`: why rows have no window, with counts.
+    `table`: one row per window, index `example` 0..n-1, columns time, group, and the input columns. `truth`: one row
+    per labelled object in a window, or where rows are examples one per window: example, then the columns of the
+    task's labels. `left_out`: why rows have no window, with counts. `label_maps`: the fields that are to be predicted,
+    on the grid of `store`; without any, as without fields, an empty store.
     """
 
     store: Store
@@ -34,6 +34,7 @@ class Examples:
     table: pd.DataFrame
     truth: pd.DataFrame
     left_out: dict[str, int]
+    label_maps: Store = NO_FIELDS
 
     def __len__(self) -> int:
         return len(self.table)
@@ -58,98 +59,88 @@ class Examples:
         """Return the latitude (n, h) of each window's rows, reflected for mirrored ones, degrees."""
         return window_latitudes(self.store, self.windows, self._index(index))
 
+    def maps(self, frames: tuple[int, ...], index: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+        """Return the label maps (n, t, k, h, w) at `frames`, hours from each window's time, NaN where not known."""
+        index, w = self._index(index), self.windows
+        time = self.table["time"].to_numpy("datetime64[s]")
+        there = Windows(frames_at(self.label_maps, time, frames), w.row, w.column, w.mirrored, w.size)
+        return read_windows(self.label_maps, there, index, _as_they_are(self.label_maps))
+
     def subset(self, index: NDArray[np.integer]) -> "Examples":
         """Return the examples at `index`, numbered anew in that order."""
         number = np.full(len(self), -1)
         number[index] = np.arange(len(index))
         truth = self.truth[number[self.truth["example"]] >= 0]
-        truth = truth.assign(example=number[truth["example"]])
+        truth = truth.assign(example=number[truth["example"]]).sort_values("example", kind="stable")
         w = self.windows
         windows = Windows(w.time[index], w.row[index], w.column[index], w.mirrored[index], w.size)
         table = self.table.iloc[index].reset_index(drop=True).rename_axis("example")
-        return Examples(self.store, windows, table, truth, self.left_out)
+        return Examples(self.store, windows, table, truth, self.left_out, self.label_maps)
 
     def _index(self, index: NDArray[np.integer] | None) -> NDArray[np.integer]:
         return np.arange(len(self)) if index is None else index
 
 
-@dataclass(frozen=True)
-class Years:
-    """The years of each part; a group belongs to the year of its first row."""
-
-    train: tuple[int, ...]
-    validation: tuple[int, ...]
-    test: tuple[int, ...]
-
-
-def split_years(years: Sequence[int]) -> Years:
-    """Return the last quarter of the years as test, the sixth before it as validation, the rest for training."""
-    ordered = sorted(set(years))
-    if len(ordered) < 3:
-        raise UserError(
-            f"The labels cover {len(ordered)} year(s), {ordered}: train, validation and test need one each at least."
-        )
-    test, validation = max(1, len(ordered) // 4), max(1, len(ordered) // 6)
-    cut = len(ordered) - test - validation
-    return Years(tuple(ordered[:cut]), tuple(ordered[cut:-test]), tuple(ordered[-test:]))
-
-
-def split_groups(labels: pd.DataFrame, store: Store, gap_days: float) -> tuple[Years, dict[str, list[str]]]:
-    """Return the years of the parts and the groups of each, whole, of the rows that the store has fields for.
-
-    A group that has a row within `gap_days` of a later part is left out: weather so near resembles that of the test.
-    """
-    timely = labels[np.isin(labels["time"].to_numpy("datetime64[s]"), store.time)]
-    span = timely.groupby("group")["time"].agg(["min", "max"])
-    years = split_years(span["min"].dt.year.tolist())
-    groups: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
-    limit = pd.Timestamp.max
-    for part in reversed(groups):
-        mine = span[span["min"].dt.year.isin(getattr(years, part)) & (span["max"] < limit)]
-        groups[part] = mine.index.tolist()
-        limit = min([limit, *(mine["min"] - pd.Timedelta(days=gap_days))])
-    return years, groups
-
-
-def chosen_groups(groups: Sequence[str], count: int | None, seed: int) -> tuple[str, ...]:
-    """Return `count` of the groups (None: all) in an order drawn by hash: a smaller budget is part of a larger one."""
-    ordered = sorted(groups, key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
-    if count is not None and count > len(ordered):
-        raise UserError(
-            f"--labels {count} asks for more than the {len(ordered)} labelled groups of the training years."
-        )
-    return tuple(sorted(ordered[:count]))
-
-
 def cut_examples(
-    task: Task, store: Store, labels: pd.DataFrame, groups: Sequence[str], seed: int, recut: bool = False
+    task: Task,
+    store: Store,
+    labels: pd.DataFrame,
+    own: NDArray[np.bool_],
+    seed: int,
+    recut: bool = False,
+    label_maps: Store = NO_FIELDS,
 ) -> Examples:
-    """Cut one window per labelled row of `groups`, or where they are few and `recut` several; and background windows.
+    """Cut one window per row of `labels` that is `own`, several where they are few and `recut`; and background windows.
 
-    No window shows a row of a group that is not in `groups`: what is not labelled cannot be learned as absent. Raises
+    Of objects, no window shows a row that is not `own`: what is not labelled cannot be learned as absent. Raises
     `UserError` where no row can have a window.
     """
-    mine = labels["group"].isin(groups).to_numpy()
-    timely, inside = np.isin(labels["time"].to_numpy("datetime64[s]"), store.time), _in_fields(store, labels)
-    left_out = {"no field at their time": mine & ~timely, "outside the fields": mine & timely & ~inside}
-    own = labels[mine & timely & inside].reset_index(drop=True)
-    if own.empty:
+    if not task.sees_fields:
+        return _rows_alone(task, labels[own].reset_index(drop=True))
+    inside = _in_fields(store, labels)
+    rows = labels[own & inside].reset_index(drop=True)
+    if rows.empty:
         raise UserError(
-            f"None of the {mine.sum()} labelled rows lies in the fields of {store.path}, {store.time[0]} to "
-            f"{store.time[-1]}. Take fields and labels of the same years and region."
+            f"None of the {own.sum()} labelled rows lies inside the fields of {store.path}. Take fields and labels of "
+            "the same region."
         )
-    shown = labels[timely]
     rng = np.random.default_rng([seed, 11])
-    copies = _copies(task, len(own)) if recut else 1
-    wanted = pd.concat([own] * copies, ignore_index=True)
-    anchors = place_rows(task, store, wanted, shown[~shown["group"].isin(groups)], rng)
-    background = place_background(task, store, own, shown, rng, round(task.placement.background * len(anchors)))
+    copies = _copies(task, len(rows)) if recut else 1
+    wanted = pd.concat([rows] * copies, ignore_index=True)
+    hidden = labels[~own] if task.placement.objects else labels.iloc[:0]
+    anchors = place_rows(task, store, wanted, hidden, rng)
+    count = round(task.placement.background * len(anchors))
+    background = place_background(task, store, rows, labels, rng, count)
     table = pd.concat([anchors, background], ignore_index=True).rename_axis("example")
     windows = windows_around(store, table, task.inputs.window, task.inputs.frames)
-    hopeless = len(own) - (anchors.index % len(own)).nunique()
-    counts = {why: int(rows.sum()) for why, rows in left_out.items()} | {"beside an unlabelled object": hopeless}
-    truth = objects_in(store, windows, table["time"], own)
-    return Examples(store, windows, table[["time", "group"]], truth, {why: n for why, n in counts.items() if n})
+    hopeless = len(rows) - (anchors.index % len(rows)).nunique()
+    counts = {"outside the fields": int((own & ~inside).sum()), "beside an unlabelled object": hopeless}
+    counts = {why: n for why, n in counts.items() if n}
+    if task.placement.objects:
+        truth = objects_in(store, windows, table["time"], rows)
+        return Examples(store, windows, table[["time", "group"]], truth, counts, label_maps)
+    truth = wanted.loc[anchors.index].reset_index(drop=True)
+    known = pd.concat([table[["time", "group"]], truth[list(task.inputs.columns)]], axis=1).rename_axis("example")
+    return Examples(store, windows, known, _numbered(truth), counts, label_maps)
+
+
+def _rows_alone(task: Task, rows: pd.DataFrame) -> Examples:
+    """Return rows as examples without a window."""
+    none = np.zeros(len(rows), np.int64)
+    windows = Windows(np.zeros((len(rows), 0), np.int64), none, none, none.astype(bool), (0, 0))
+    known = list(dict.fromkeys(name for name in ("time", "group", *task.inputs.columns) if name in rows))
+    return Examples(NO_FIELDS, windows, rows[known].rename_axis("example"), _numbered(rows), {})
+
+
+def _numbered(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows with their number as the column `example` in front."""
+    return rows.rename_axis("example").reset_index()
+
+
+def _as_they_are(store: Store) -> Normalisation:
+    """Return the normalisation that leaves the values of a store as they are."""
+    n = len(store.names)
+    return Normalisation(store.names, tuple(c.units for c in store.channels), (0.0,) * n, (1.0,) * n)
 
 
 def _copies(task: Task, rows: int) -> int:

@@ -9,11 +9,12 @@ import pandas as pd
 from accelerate import PartialState
 
 from toolkit.adapt import Lora, trainable_share
-from toolkit.backbones.card import backbone_folder, shipped
+from toolkit.backbones.card import backbone_folder, read_card, shipped
 from toolkit.backbones.weights import Backbone, load_backbone
+from toolkit.columns import ColumnCode, fit_columns
 from toolkit.config import FinetuneSettings
-from toolkit.data.prepare import prepared
-from toolkit.data.store import Store
+from toolkit.contributions import contributions
+from toolkit.errors import UserError
 from toolkit.evaluate import (
     Prediction,
     corrected_differences,
@@ -22,13 +23,16 @@ from toolkit.evaluate import (
     plain_values,
     scored,
 )
-from toolkit.examples import Examples, Years, chosen_groups, cut_examples, split_groups
+from toolkit.examples import Examples, cut_examples
 from toolkit.files import write_json
-from toolkit.fit import Parts, assemble, check_store, fit
+from toolkit.fit import fit
 from toolkit.metrics import Scores
+from toolkit.origin import Material, Origin, gathered_material
+from toolkit.parts import Parts, assemble, check_store
 from toolkit.runfolder import write_split
 from toolkit.saved import Saved, save_adapted
-from toolkit.task import Task
+from toolkit.split import chosen_groups
+from toolkit.task import TEST, TRAIN, VALIDATION, Task
 from toolkit.told import Told
 from toolkit.train import Run, Schedule
 
@@ -39,38 +43,47 @@ TEST_SEED = 77
 """The test windows are the same for every seed and budget."""
 BACKBONE_RATE = {"probe": 0.0, "lora": 1.0, "full": 0.3, "scratch": 1.0}
 """The backbone's learning rate relative to the head's."""
-VALIDATIONS = 2
 
 
 @dataclass(frozen=True)
 class Data:
-    """The three parts of a task's examples on one store, and the years they come from."""
+    """The three parts of a task's examples, and the labelled rows of each."""
 
-    store: Store
-    years: Years
+    material: Material
     train: Examples
     validation: Examples
     test: Examples
+    rows: dict[str, pd.DataFrame]
 
     @property
     def parts(self) -> dict[str, Examples]:
         """The parts by name."""
-        return {"train": self.train, "validation": self.validation, "test": self.test}
+        return {TRAIN: self.train, VALIDATION: self.validation, TEST: self.test}
 
 
-def load_data(task: Task, world: Path, labels: int | None, seed: int) -> Data:
-    """Prepare the store, read the labels, split them by year and group, and cut the windows."""
-    store = prepared(world, (*task.inputs.variables, *task.inputs.also))
-    table = task.labels(world)
-    years, groups = split_groups(table, store, task.split.gap_days)
-    few = (
-        None
-        if labels is None
-        else min(max(FEWEST_VALIDATION_GROUPS, labels // VALIDATION_SHARE), len(groups["validation"]))
-    )
-    train = cut_examples(task, store, table, chosen_groups(groups["train"], labels, seed), seed, recut=True)
-    validation = cut_examples(task, store, table, chosen_groups(groups["validation"], few, seed), seed + 1)
-    return Data(store, years, train, validation, cut_examples(task, store, table, groups["test"], TEST_SEED))
+def load_data(task: Task, origin: Origin, settings: FinetuneSettings) -> Data:
+    """Gather fields and labels, choose the budget's groups, and cut the windows of the three parts."""
+    material = gathered_material(task, origin, grid_of(task, settings))
+    there, budget, seed = material.groups(VALIDATION), settings.labels, settings.seed
+    few = None if budget is None else min(max(FEWEST_VALIDATION_GROUPS, budget // VALIDATION_SHARE), len(there))
+    rows = {
+        TRAIN: material.rows(TRAIN, chosen_groups(material.groups(TRAIN), budget, seed)),
+        VALIDATION: material.rows(VALIDATION, chosen_groups(there, few, seed)),
+        TEST: material.rows(TEST),
+    }
+    for name, own in rows.items():
+        if not own.any():
+            raise UserError(f"No labelled row falls into the {name} part. Add labels, or years, groups or places.")
+    store, maps, labels = material.store, material.label_maps, material.labels
+    train = cut_examples(task, store, labels, rows[TRAIN], seed, recut=True, label_maps=maps)
+    validation = cut_examples(task, store, labels, rows[VALIDATION], seed + 1, label_maps=maps)
+    test = cut_examples(task, store, labels, rows[TEST], TEST_SEED, label_maps=maps)
+    return Data(material, train, validation, test, {name: labels[own] for name, own in rows.items()})
+
+
+def grid_of(task: Task, settings: FinetuneSettings) -> float | None:
+    """Return the grid spacing of the backbone of a run, None for a task that looks at no fields."""
+    return read_card(backbone_folder(settings.backbone)).spec.grid_degrees if task.sees_fields else None
 
 
 def schedule_of(settings: FinetuneSettings, method: str, examples: int) -> Schedule:
@@ -82,20 +95,30 @@ def schedule_of(settings: FinetuneSettings, method: str, examples: int) -> Sched
         batch_size=settings.batch_size,
         learning_rates={"head": settings.lr, "backbone": settings.lr * BACKBONE_RATE[method]},
         warmup_share=settings.warmup_share,
-        validate_every=max(1, steps // VALIDATIONS),
+        weight_decay=settings.weight_decay,
+        validate_every=max(1, steps // settings.validations),
         checkpoint_every=max(1, min(100, steps // 4)),
         seed=settings.seed,
     )
 
 
-def opened_backbone(task: Task, settings: FinetuneSettings, store: Store) -> Backbone:
-    """Load the backbone and refuse it where it does not fit the task or the store."""
+def opened_backbone(task: Task, settings: FinetuneSettings, data: Data) -> Backbone | None:
+    """Load the backbone and refuse it where it does not fit the task or the store; None where no fields are seen."""
+    if not task.sees_fields:
+        return None
     backbone = load_backbone(backbone_folder(settings.backbone))
-    check_store(task, backbone.card, store)
+    check_store(task, backbone.card, data.material.store)
     return backbone
 
 
-def finetune(task: Task, settings: FinetuneSettings, world: Path, run: Run, told: Told) -> dict[str, Any]:
+def built(task: Task, settings: FinetuneSettings, method: str, backbone: Backbone | None, columns: ColumnCode) -> Parts:
+    """Assemble the model of a method from the run's settings."""
+    lora = Lora(settings.lora_rank, settings.lora_alpha, settings.lora_blocks)
+    card, used = (backbone.card, None if method == "scratch" else backbone) if backbone else (None, None)
+    return assemble(task, card, used, method, lora, settings.seed, columns)
+
+
+def finetune(task: Task, settings: FinetuneSettings, origin: Origin, run: Run, told: Told) -> dict[str, Any]:
     """Fit the method, the comparison from scratch and the baselines; write the run folder; return the results.
 
     Of several processes launched together all train, and the first one alone fits the baselines and writes.
@@ -103,14 +126,15 @@ def finetune(task: Task, settings: FinetuneSettings, world: Path, run: Run, told
     began = time.perf_counter()
     state = PartialState(cpu=run.device == "cpu")
     told.stage("preparing fields and labels")
-    data = load_data(task, world, settings.labels, settings.seed)
-    backbone = opened_backbone(task, settings, data.store)
-    state.on_main_process(write_split)(run.folder, data.years, data.parts, settings.seed)
+    data = load_data(task, origin, settings)
+    backbone = opened_backbone(task, settings, data)
+    state.on_main_process(write_split)(run.folder, task.split.apart, data.parts, data.rows, settings.seed)
     parts, ours = _fitted(task, settings, settings.method, backbone, data, run, told)
     found = settings.backbone if settings.backbone in shipped() else str(Path(settings.backbone).resolve())
-    saved = Saved(task.name, settings.method, backbone.card, ours.threshold, found)
-    state.on_main_process(save_adapted)(run.folder, saved, parts.model)
+    saved = Saved(task.name, settings.method, backbone.card if backbone else None, ours.thresholds, found)
+    state.on_main_process(save_adapted)(run.folder, saved, parts)
     results = _results(task, settings, backbone, data, parts, ours)
+    results["contributions"] = contributions(task, parts, ours.thresholds, data.test)
     if settings.compare and settings.method != "scratch":
         scratch_run = replace(run, folder=run.folder / "scratch")
         _, scratch = _fitted(task, settings, "scratch", backbone, data, scratch_run, told)
@@ -124,17 +148,15 @@ def finetune(task: Task, settings: FinetuneSettings, world: Path, run: Run, told
         results["baselines"] = {name: plain_values(scores) for name, scores in baselines.items()}
         results["baseline_differences"] = corrected_differences(task.metrics, ours.scores, baselines)
     results["seconds"] = {"total": round(time.perf_counter() - began, 1)}
-    state.on_main_process(_write_tables)(run.folder, data.test, ours.table)
+    state.on_main_process(_write_tables)(run.folder, task, data.test, ours.table)
     state.on_main_process(write_json)(run.folder / "results.json", results)
     return results
 
 
 def _fitted(
-    task: Task, settings: FinetuneSettings, method: str, backbone: Backbone, data: Data, run: Run, told: Told
+    task: Task, settings: FinetuneSettings, method: str, backbone: Backbone | None, data: Data, run: Run, told: Told
 ) -> tuple[Parts, Prediction]:
-    used = None if method == "scratch" else backbone
-    lora = Lora(settings.lora_rank, settings.lora_alpha, settings.lora_blocks)
-    parts = assemble(task, backbone.card, used, method, lora, settings.seed)
+    parts = built(task, settings, method, backbone, fit_columns(data.train.table, task.inputs.columns))
     own_share = -(-len(data.train) // PartialState().num_processes)  # each process sees batches of its own
     schedule = schedule_of(settings, method, own_share)
     told.stage(f"training {method} on {len(data.train)} windows, {schedule.steps} steps")
@@ -145,14 +167,19 @@ def _fitted(
 
 
 def _results(
-    task: Task, settings: FinetuneSettings, backbone: Backbone, data: Data, parts: Parts, ours: Prediction
+    task: Task,
+    settings: FinetuneSettings,
+    backbone: Backbone | None,
+    data: Data,
+    parts: Parts,
+    ours: Prediction,
 ) -> dict[str, Any]:
     trainable, total = trainable_share(parts.model)
     return {
         "task": task.name,
         "method": settings.method,
-        "backbone": None if settings.method == "scratch" else backbone.card.name,
-        "labels": data.train.truth["group"].nunique(),
+        "backbone": None if backbone is None or settings.method == "scratch" else backbone.card.name,
+        "labels": data.rows[TRAIN]["group"].nunique(),
         "groups": task.groups,
         "seed": settings.seed,
         "primary": task.primary,
@@ -160,9 +187,14 @@ def _results(
         "baselines": {},
         "baseline_differences": {},
         "model": {"parameters": total, "trainable": trainable},
-        "threshold": ours.threshold,
-        "notes": [f"{count} labelled rows have no window: {why}" for why, count in data.train.left_out.items()],
+        "thresholds": dict(ours.thresholds),
+        "notes": [f"{count} labelled rows are left out: {why}" for why, count in _left_out(data).items()],
     }
+
+
+def _left_out(data: Data) -> dict[str, int]:
+    """Return why rows are in no window, with counts: those of all labels, then those of the training part."""
+    return data.material.left_out | {f"{why} (training part)": count for why, count in data.train.left_out.items()}
 
 
 def _baselines(task: Task, data: Data, told: Told) -> dict[str, Scores]:
@@ -174,9 +206,8 @@ def _baselines(task: Task, data: Data, told: Told) -> dict[str, Scores]:
     return scores
 
 
-def _write_tables(folder: Path, test: Examples, predictions: pd.DataFrame) -> None:
-    times = test.table["time"]
-    for name, table in (("predictions", predictions), ("truth", test.truth)):
-        timed = table.assign(time=times.loc[table["example"]].to_numpy())
-        columns = ["example", "time", *(c for c in timed.columns if c not in ("example", "time"))]
-        timed[columns].to_csv(folder / f"{name}.csv", index=False, float_format="%.4f")
+def _write_tables(folder: Path, task: Task, test: Examples, predictions: pd.DataFrame) -> None:
+    for name, table in (("predictions", predictions), ("truth", task.truth(test))):
+        about = test.table.loc[table["example"], [c for c in ("time", "group") if c in test.table and c not in table]]
+        whole = pd.concat([table[["example"]], about.set_axis(table.index), table.drop(columns="example")], axis=1)
+        whole.to_csv(folder / f"{name}.csv", index=False, float_format="%.7g")

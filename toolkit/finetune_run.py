@@ -6,11 +6,11 @@ from typing import Any
 from accelerate import PartialState
 
 from toolkit.config import FinetuneSettings
-from toolkit.data.prepare import prepared
 from toolkit.data.world.embedded import embedded_folder, embedded_world
-from toolkit.data.world_identity import world_identity
 from toolkit.engine import engine
-from toolkit.finetune import finetune
+from toolkit.finetune import finetune, grid_of
+from toolkit.origin import Origin, fields_of, identity
+from toolkit.parts import check_method
 from toolkit.runfolder import RunFolder, check_folder, open_together, write_environment
 from toolkit.task import Task
 from toolkit.told import Told
@@ -22,13 +22,17 @@ def default_folder(settings: FinetuneSettings, task: Task) -> Path:
     return Path("runs") / f"{task.name}-{settings.method}-{settings.labels or 'all'}-{settings.seed}"
 
 
-def found_world(settings: FinetuneSettings, told: Told) -> Path:
-    """Return the world of the settings, or the embedded one, which is simulated if it is not in the cache."""
-    if settings.world is not None:
-        return settings.world
-    if not embedded_folder().exists():
-        told.stage("simulating the small world (once; it is kept in the cache)")
-    return embedded_world(told.share)
+def found_origin(task: Task, settings: FinetuneSettings, told: Told) -> Origin:
+    """Return world and labels of the settings; for a task that needs a world the embedded one, where none is named.
+
+    It is simulated if it is not in the cache.
+    """
+    world = settings.world
+    if world is None and (task.sees_fields or settings.data is None):
+        if not embedded_folder().exists():
+            told.stage("simulating the small world (once; it is kept in the cache)")
+        world = embedded_world(told.share)
+    return Origin(world, settings.data)
 
 
 def run_finetune(task: Task, settings: FinetuneSettings, folder: RunFolder, told: Told) -> dict[str, Any] | None:
@@ -37,15 +41,16 @@ def run_finetune(task: Task, settings: FinetuneSettings, folder: RunFolder, told
     Of several processes launched together the first writes everything; the others train with it and return None.
     """
     check_folder(folder.path, folder.resume, folder.overwrite)
+    check_method(task, settings.method)
     device = engine(settings)
     state = PartialState()
     with state.main_process_first():  # which leaves in the cache what the others then find there
-        world = found_world(settings, told)
+        origin = found_origin(task, settings, told)
         told.stage("preparing fields")
-        store = prepared(world, (*task.inputs.variables, *task.inputs.also))
-    config = settings.model_dump(mode="json") | {"world": world_identity(world, store)}
+        store = fields_of(task, origin, grid_of(task, settings))
+    config = settings.model_dump(mode="json") | identity(task, origin, store)
     resumes = open_together(folder, config)
     state.on_main_process(write_environment)(folder.path, folder.command)
     run = Run(folder.path, resume=resumes, device=device, precision=settings.precision)
-    results = finetune(task, settings, world, run, told)
+    results = finetune(task, settings, origin, run, told)
     return results if state.is_main_process else None

@@ -12,7 +12,6 @@ square or a median is the same however the windows were cut into chunks, and its
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -171,65 +170,3 @@ def median_of_histogram(sums: Mapping[str, Array]) -> Array:
     inside = np.take_along_axis(counts, k, -1)
     below = np.take_along_axis(running, k, -1) - inside
     return (k - 0.5 + ratio(half - below, inside))[..., 0]
-
-
-@cache
-def errors(column: str) -> Statistic:
-    """Return the statistic of one number per example: count, error, its size and square, truth and its square.
-
-    A true NaN is a declared gap and left out. Raises UserError for a missing, double or NaN prediction.
-    """
-
-    def compute(predictions: pd.DataFrame, truth: pd.DataFrame, examples: pd.DataFrame) -> pd.DataFrame:
-        true = truth.set_index("example")[column].dropna()
-        stated = predictions.set_index("example")[column]
-        for name, values in (("truth", true), ("predictions", stated)):
-            if not values.index.is_unique:
-                first = values.index[values.index.duplicated()][0]
-                raise UserError(f"The {name} hold '{column}' twice for example {first}. One number each, please.")
-        stated = stated.reindex(true.index)
-        if stated.isna().any():
-            raise UserError(f"No prediction of '{column}' for example {stated.index[stated.isna()][0]}, or it is NaN.")
-        error = (stated - true).to_numpy(np.float64)
-        value = true.to_numpy(np.float64)
-        rows = {"example": true.index, "count": 1.0, "error": error, "absolute": np.abs(error), "square": error**2}
-        return sum_by_group(pd.DataFrame(rows | {"truth": value, "truth_square": value**2}), examples)
-
-    return Statistic(f"errors of {column}", compute)
-
-
-def root_mean_square_error(column: str, unit: str) -> Metric:
-    """Return the metric sqrt(mean(error^2)) of one number per example."""
-    return Metric(
-        name=f"{column}_rmse",
-        unit=unit,
-        better="lower",
-        meaning=f"root of the mean squared error of {column}",
-        statistic=errors(column),
-        finish=lambda s: np.sqrt(ratio(s["square"], s["count"])),
-        limits=(0.0, np.inf),
-    )
-
-
-def mean_absolute_error(column: str, unit: str) -> Metric:
-    """Return the metric mean(|error|) of one number per example."""
-    return Metric(
-        name=f"{column}_mae",
-        unit=unit,
-        better="lower",
-        meaning=f"mean size of the error of {column}",
-        statistic=errors(column),
-        finish=lambda s: ratio(s["absolute"], s["count"]),
-        limits=(0.0, np.inf),
-    )
-
-
-def explained_variance(column: str) -> Metric:
-    """Return the metric R^2 = 1 - sum(error^2) / sum((truth - mean truth)^2) of one number per example."""
-
-    def finish(sums: Mapping[str, Array]) -> Array:
-        spread = sums["truth_square"] - sums["truth"] * ratio(sums["truth"], sums["count"])
-        return 1.0 - ratio(sums["square"], spread)
-
-    meaning = f"share of the variance of {column} that is explained; 0 for always stating the mean"
-    return Metric(f"{column}_r2", "1", "higher", meaning, errors(column), finish, (-np.inf, 1.0))

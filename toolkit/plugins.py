@@ -1,24 +1,89 @@
-"""The tasks there are: built-in and installed ones by entry point, others by the path of a file that defines TASK."""
+"""The tasks there are: built-in and installed ones by entry point, others by the path of a file that defines TASK.
+
+TASK is a `Task`, or a function that returns one: its keyword parameters, each with a default, are the task's options
+(`toolkit finetune TASK OPTION=VALUE`); one called `data` is given the path that `--data` names.
+"""
 
 import importlib.util
+import inspect
 import sys
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from pydantic import validate_call
 
 from toolkit.errors import UserError, unknown
 from toolkit.task import Task
 
 GROUP = "toolkit.tasks"
+DATA = "data"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plug-in: the name it is asked for by, its TASK (a task or a function), and where that comes from."""
+
+    name: str
+    defines: Any
+    package: str
+    version: str
+    place: str
+
+    @property
+    def recorded(self) -> str:
+        """The name under which a run records the task: that of a file is its whole path."""
+        return str(Path(self.name).resolve()) if self.name.endswith(".py") else self.name
+
+    @property
+    def parameters(self) -> Mapping[str, inspect.Parameter]:
+        """The parameters of the function that makes the task; none for a task that is made already."""
+        return {} if isinstance(self.defines, Task) else inspect.signature(self.defines).parameters
+
+    @property
+    def options(self) -> dict[str, tuple[Any, Any]]:
+        """The task's options: {name: (type, default)}."""
+        if not (parameters := self.parameters):
+            return {}
+        types = typing.get_type_hints(self.defines)
+        return {name: (types.get(name, Any), p.default) for name, p in parameters.items() if name != DATA}
+
+    def task(self, options: Mapping[str, Any] | None = None, data: Path | None = None) -> Task:
+        """Return the task under these options, for the labels at `data`; `UserError` where it cannot be made."""
+        given = dict(options or {})
+        if not isinstance(self.defines, Task):
+            given |= {DATA: data} if DATA in self.parameters else {}
+            if DATA in given and data is not None and not data.exists():
+                raise UserError(f"There is no file or folder of labels {data}.")
+            try:
+                task: object = validate_call(self.defines)(**given)
+            except UserError:
+                raise
+            except Exception as error:  # a plug-in is somebody else's code
+                raise UserError(f"The task '{self.name}' ({self.place}) cannot be made: {_said(error)}.") from error
+        elif given:
+            raise UserError(f"The task '{self.name}' has no options; given: {', '.join(given)}.")
+        else:
+            task = self.defines
+        if not isinstance(task, Task):
+            raise UserError(
+                f"{self.place} defines no task: TASK should be a toolkit.task.Task or a function that returns one, it "
+                f"gives a {type(task).__name__}."
+            )
+        return task
 
 
 @dataclass(frozen=True)
 class Found:
-    """The tasks that load, where each comes from, and a sentence for every one that does not load."""
+    """The plug-ins that load, the tasks they make, and a sentence for every one that does not load."""
 
+    plugins: Mapping[str, Plugin]
     tasks: Mapping[str, Task]
-    origins: Mapping[str, str]
     broken: tuple[str, ...]
 
 
@@ -29,26 +94,32 @@ def task_names() -> tuple[str, ...]:
 
 def found_tasks() -> Found:
     """Load every installed task; one that fails is told in `broken` and stops nothing else."""
-    tasks, origins, broken = {}, {}, []
+    plugins, tasks, broken = {}, {}, []
     for name in task_names():
         try:
-            point = _only(name)
-            tasks[name], origins[name] = _loaded(point), point.value
+            plugins[name] = plugin = _loaded(_only(name))
+            tasks[name] = plugin.task()
         except UserError as error:
+            plugins.pop(name, None)
             broken.append(str(error))
-    return Found(tasks, origins, tuple(broken))
+    return Found(plugins, tasks, tuple(broken))
 
 
-def task_named(name: str) -> Task:
-    """Return the installed task called `name`, or the TASK of the Python file at that path.
+def plugin_named(name: str) -> Plugin:
+    """Return the plug-in of the installed task called `name`, or that of the Python file at that path.
 
-    Raises `UserError` for an unknown name, a name that two installed packages claim, and a task that does not load.
+    Raises `UserError` for an unknown name, a name that two installed packages claim, and a plug-in that does not load.
     """
     if name.endswith(".py"):
         return _from_file(Path(name))
     if name not in task_names():
         raise unknown("task", name, task_names())
     return _loaded(_only(name))
+
+
+def task_named(name: str, options: Mapping[str, Any] | None = None, data: Path | None = None) -> Task:
+    """Return the task called `name`, or of the Python file at that path, as `plugin_named(name).task(...)` does."""
+    return plugin_named(name).task(options, data)
 
 
 def _only(name: str) -> EntryPoint:
@@ -59,15 +130,39 @@ def _only(name: str) -> EntryPoint:
     return points[0]
 
 
-def _loaded(point: EntryPoint) -> Task:
+def _loaded(point: EntryPoint) -> Plugin:
     try:
-        task = point.load()
+        defines = point.load()
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"The task '{point.name}' ({point.value}) does not load: {_said(error)}.{_remedy(point, error)}"
+        ) from error
     except Exception as error:  # a plug-in is somebody else's code
         raise UserError(f"The task '{point.name}' ({point.value}) does not load: {_said(error)}.") from error
-    return _checked(task, point.value, point.name)
+    package, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "unknown")
+    plugin = _checked(Plugin(point.name, defines, package, version, point.value))
+    try:
+        own = plugin.task().name
+    except UserError as error:
+        if isinstance(error.__cause__, ModuleNotFoundError):
+            raise UserError(f"{error}{_remedy(point, error.__cause__)}") from error
+        raise
+    if own != point.name:
+        raise UserError(f"The task '{point.name}' ({point.value}) calls itself '{own}'. Give both the same name.")
+    return plugin
 
 
-def _from_file(path: Path) -> Task:
+def _remedy(point: EntryPoint, error: ModuleNotFoundError) -> str:
+    """Say which extra of the plug-in's package brings a module that is missing, where one does."""
+    missing = canonicalize_name((error.name or "").split(".")[0])
+    for needed in map(Requirement, (point.dist.requires or ()) if point.dist else ()):
+        extra = str(needed.marker or "").partition("extra == ")[2].strip("\"'")
+        if extra and canonicalize_name(needed.name) == missing and point.dist:
+            return f" It comes with an extra: pip install '{point.dist.name}[{extra}]'."
+    return ""
+
+
+def _from_file(path: Path) -> Plugin:
     if not path.is_file():
         raise UserError(f"There is no task file {path}. Give the name of an installed task or the path of a .py file.")
     name = f"toolkit_task_{path.stem}"
@@ -79,15 +174,25 @@ def _from_file(path: Path) -> Task:
         spec.loader.exec_module(module)
     except Exception as error:  # a task file is somebody else's code
         raise UserError(f"The task file {path} does not load: {_said(error)}.") from error
-    return _checked(getattr(module, "TASK", None), str(path))
+    return _checked(Plugin(str(path), module.__dict__.get("TASK"), "file", "", str(path)))
 
 
-def _checked(task: object, origin: str, name: str | None = None) -> Task:
-    if not isinstance(task, Task):
-        raise UserError(f"{origin} defines no task: TASK should be a toolkit.task.Task, it is a {type(task).__name__}.")
-    if name not in (None, task.name):
-        raise UserError(f"The task '{name}' ({origin}) calls itself '{task.name}'. Give both the same name.")
-    return task
+def _checked(plugin: Plugin) -> Plugin:
+    """Return the plug-in if its TASK can be one; `UserError` says what is wrong with it."""
+    if not isinstance(plugin.defines, Task) and not callable(plugin.defines):
+        raise UserError(
+            f"{plugin.place} defines no task: TASK should be a toolkit.task.Task or a function that returns one, it is "
+            f"a {type(plugin.defines).__name__}."
+        )
+    try:
+        defaults = {name: parameter.default for name, parameter in plugin.parameters.items()}
+        _ = plugin.options
+    except Exception as error:  # an annotation is somebody else's code
+        raise UserError(f"The options of {plugin.place} cannot be read: {_said(error)}.") from error
+    for name, default in defaults.items():
+        if default is inspect.Parameter.empty:
+            raise UserError(f"The option '{name}' of {plugin.place} has no default. Give it one.")
+    return plugin
 
 
 def _said(error: Exception) -> str:

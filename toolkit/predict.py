@@ -1,7 +1,7 @@
-"""`toolkit predict`: a fine-tuned model over whole fields of the atmosphere, one time or many.
+"""`toolkit predict --fields`: a fine-tuned model over whole fields of the atmosphere, one time or many.
 
 What the folder holds:
-    detections.csv   what the model states above its threshold, a row per object and time
+    detections.csv   what the model states above its thresholds, a row per object or place and time
     map.png          the first few times
     notes.txt        every substitution and every lack of the input, one sentence a line
 """
@@ -26,11 +26,11 @@ from toolkit.errors import UserError
 from toolkit.evaluate import outputs
 from toolkit.examples import Examples
 from toolkit.files import whole_folder, write_text
-from toolkit.fit import Parts
+from toolkit.parts import Parts
 from toolkit.report.detection_map import Panel, draw_detections
-from toolkit.saved import load_adapted
+from toolkit.saved import Saved, load_adapted
 from toolkit.stitch import covering, stitched, with_data
-from toolkit.task import Task
+from toolkit.task import Task, Thresholds
 from toolkit.told import Told
 
 PANELS = 4
@@ -43,7 +43,7 @@ CREATED = {"detections.csv", "map.png", "notes.txt"}
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """`threshold` in place of the one that the run chose on its validation windows; `overwrite` a former result."""
+    """`threshold` in place of those that the run chose on its validation windows; `overwrite` a former result."""
 
     threshold: float | None = None
     overwrite: bool = False
@@ -51,12 +51,12 @@ class PredictOptions:
 
 @dataclass(frozen=True)
 class PredictResult:
-    """How many times were looked at, how many objects stated, from which threshold on, and what must be said of it."""
+    """How many times were looked at, how many rows stated, from which thresholds on, and what must be said of it."""
 
     folder: Path
     times: int
-    detections: int
-    threshold: float
+    rows: int
+    thresholds: Thresholds
     notes: tuple[str, ...]
 
 
@@ -88,28 +88,29 @@ def predict_fields(
     model or fields that cannot be used, and for a folder that holds something.
     """
     told, options = told or Told(), options or PredictOptions()
-    _refuse_full(out, options.overwrite)
+    refuse_full(out, options.overwrite, CREATED)
     told.stage("opening the model and the fields")
     saved, parts = load_adapted(run, task)
-    threshold = saved.threshold if options.threshold is None else options.threshold
+    thresholds = chosen_thresholds(saved, options)
+    assert saved.card is not None  # the task sees fields
     stream, notes = _opened(saved.card, fields, task.inputs.frames)
     told.stage(f"looking at {len(stream.frames)} times")
     with whole_folder(out) as folder:
-        moments = predictions(task, parts, stream, threshold)
+        moments = predictions(task, parts, stream, thresholds)
         written = _write_detections(folder / "detections.csv", task, moments, told, len(stream.frames))
         if not written.with_data:
             raise UserError(f"{fields} holds no value of {' or '.join(map(str, stream.fields.data_vars))}, only NaN.")
         notes = (*notes, *_on_gaps(written), _on_reach(run, stream.way))
-        notes += (ON_THRESHOLD,) if options.threshold is None else ()
+        notes += (ON_THRESHOLD,) if thresholds and options.threshold is None else ()
         draw_detections(folder / "map.png", written.panels, stream.way.covered)
-        said = (f"fields: {fields}", f"model: {run}, on the backbone {saved.card.name}", f"threshold: {threshold:.4g}")
+        said = (f"fields: {fields}", f"model: {run}, on the backbone {saved.card.name}", *in_words(thresholds))
         write_text(folder / "notes.txt", "\n".join((*said, *notes)) + "\n")
         if out.exists():
             shutil.rmtree(out)
-    return PredictResult(out, written.times, written.detections, threshold, notes)
+    return PredictResult(out, written.times, written.detections, thresholds, notes)
 
 
-def predictions(task: Task, parts: Parts, stream: Stream, threshold: float) -> Iterator[Moment]:
+def predictions(task: Task, parts: Parts, stream: Stream, thresholds: Thresholds) -> Iterator[Moment]:
     """Yield what the model states of each time, in order: overlapping windows over the sphere, stitched."""
     covered, now = stream.way.covered, task.inputs.frames.index(0)
     windows = covering(covered.shape, task.inputs.window)
@@ -122,9 +123,9 @@ def predictions(task: Task, parts: Parts, stream: Stream, threshold: float) -> I
             table = None
             if len(shown):
                 examples = _examples(block.store, windows, shown, frames, time)
-                found = task.decode(outputs(parts.model, parts.readouts, examples, parts.normalisation), examples)
+                found = task.decode(outputs(parts, examples), examples)
                 _require_places(task, found)
-                table = stitched(block.store, examples.windows, task.keep(found, threshold), covered)
+                table = stitched(block.store, examples.windows, task.keep(found, thresholds), covered, task.apart_km)
             yield Moment(time, table, seen, 1 - float(known[there][:, covered].mean()))
 
 
@@ -182,7 +183,8 @@ def _write_detections(path: Path, task: Task, moments: Iterator[Moment], told: T
                 table.to_csv(file, header=header, index=False, float_format="%.3f", date_format="%Y-%m-%dT%H:%M:%S")
                 rows = len(table)
                 if len(panels) < PANELS:
-                    panels.append(Panel(moment.time, moment.seen[0], moment.table))
+                    placed = {"latitude", "longitude"} <= set(table.columns)  # an export may have names of its own
+                    panels.append(Panel(moment.time, moment.seen[0], table if placed else moment.table))
             counts += [1, moment.table is not None, rows]
             gaps += moment.gaps / times
             told.share(counts[0] / times)
@@ -204,16 +206,26 @@ def _on_reach(run: Path, way: Regridding) -> str:
     if not way.covered.all():
         sentence += ", nowhere outside the region of the data"
     truth = run / "truth.csv"
-    if truth.exists():
-        tested = pd.read_csv(truth)["latitude"].abs()
+    if truth.exists() and "latitude" in pd.read_csv(truth, nrows=0):
+        tested = pd.read_csv(truth, usecols=["latitude"])["latitude"].abs()
         sentence += (
             f"; the model was tested on objects {tested.min():.0f} to {tested.max():.0f} degrees from the equator"
         )
     return sentence
 
 
-def _refuse_full(out: Path, overwrite: bool) -> None:
-    """Refuse a folder that holds something, unless it is a former result that may be replaced."""
+def chosen_thresholds(saved: Saved, options: PredictOptions) -> Thresholds:
+    """Return the thresholds of a run, or the one that the options name in place of each."""
+    return saved.thresholds if options.threshold is None else dict.fromkeys(saved.thresholds, options.threshold)
+
+
+def in_words(thresholds: Thresholds) -> list[str]:
+    """Return a line for each threshold."""
+    return [f"threshold of {name}: {value:.4g}" for name, value in thresholds.items()]
+
+
+def refuse_full(out: Path, overwrite: bool, created: set[str]) -> None:
+    """Refuse a folder that holds something, unless it holds `created` files alone, which may be replaced."""
     if not out.exists():
         return
     held = {entry.name for entry in out.iterdir()} if out.is_dir() else {out.name}
@@ -221,7 +233,7 @@ def _refuse_full(out: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise UserError(f"{out} is not empty. Add --overwrite to replace a former result, or name another folder.")
-    if not out.is_dir() or not held <= CREATED:
+    if not out.is_dir() or not held <= created:
         raise UserError(
-            f"{out} holds more than a former result: {', '.join(sorted(held - CREATED))}. Name another folder."
+            f"{out} holds more than a former result: {', '.join(sorted(held - created))}. Name another folder."
         )

@@ -6,18 +6,20 @@ import platform
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 from accelerate import PartialState
 
 from toolkit.errors import UserError
-from toolkit.examples import Examples, Years
+from toolkit.examples import Examples
 from toolkit.files import write_json, write_text
+from toolkit.split import Apart
 
 RECORDED = ("torch", "timm", "peft", "accelerate", "numpy", "xarray", "scikit-learn", "earth-toolkit")
 
@@ -101,12 +103,36 @@ def write_environment(folder: Path, command: Sequence[str]) -> None:
     write_json(folder / "env.json", content)
 
 
-def write_split(folder: Path, years: Years, parts: Mapping[str, Examples], seed: int) -> str:
-    """Write split.json: which groups are in which part, and a hash over it; return the hash."""
-    content: dict[str, Any] = {"seed": seed, "parts": {}}
-    for name, examples in parts.items():
-        groups = sorted(set(examples.truth["group"]))
-        content["parts"][name] = {"years": list(getattr(years, name)), "groups": groups, "windows": len(examples)}
-    content["sha256"] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def write_split(
+    folder: Path, apart: Apart, parts: Mapping[str, Examples], rows: Mapping[str, pd.DataFrame], seed: int
+) -> str:
+    """Write split.json: what holds between the parts, which groups and times are in each, a hash; return the hash.
+
+    rows: the labelled rows of each part, of which `parts` are the windows. A row is in a part if its group is listed
+    there and its time lies in one of the part's spans (first and last time of each year), where it has a time.
+    """
+    content: dict[str, Any] = {"seed": seed, "apart": asdict(apart), "parts": {}}
+    for name, table in rows.items():
+        content["parts"][name] = {
+            "groups": sorted(set(table["group"])),
+            "spans": _spans(table),
+            "rows": len(table),
+            "windows": len(parts[name]),
+        }
+    content["sha256"] = split_hash(content)
     write_json(folder / "split.json", content)
     return str(content["sha256"])
+
+
+def split_hash(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 over everything in split.json but the hash itself."""
+    told = {name: value for name, value in content.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _spans(table: pd.DataFrame) -> list[list[str]]:
+    """Return the first and the last time of each year that has rows."""
+    if "time" not in table:
+        return []
+    of_year = table["time"].groupby(table["time"].dt.year).agg(["min", "max"])
+    return [[time.isoformat() for time in span] for span in of_year.itertuples(index=False)]

@@ -2,7 +2,7 @@
 
 Windows centred north of the equator and their mirror images south of it lie symmetrically, so a mirrored atmosphere
 gives mirrored detections. A detection counts where its window is the one in which it is most central; close to the
-border between two windows both count, and what lies within 300 km of a more probable detection is the same object.
+border between two windows both count, and what lies near a more probable detection of the other is the same object.
 """
 
 import numpy as np
@@ -14,9 +14,10 @@ from toolkit.data.windows import Windows, to_pixels
 from toolkit.errors import UserError
 from toolkit.geodesy import distance_km
 
-SAME_OBJECT_KM = 300.0
 BORDER = 1 / 16
 """Half the width of the strip in which two neighbouring windows both count, as a share of the window."""
+EVEN = 6
+"""Decimals to which distances from the middle of a window must agree to be the same."""
 
 
 def covering(grid: tuple[int, ...], size: tuple[int, int]) -> Windows:
@@ -50,11 +51,14 @@ def with_data(windows: Windows, known: NDArray[np.bool_]) -> NDArray[np.intp]:
     return np.flatnonzero(known[rows, columns].any((1, 2)))
 
 
-def stitched(store: Store, windows: Windows, table: pd.DataFrame, covered: NDArray[np.bool_]) -> pd.DataFrame:
+def stitched(
+    store: Store, windows: Windows, table: pd.DataFrame, covered: NDArray[np.bool_], apart_km: float
+) -> pd.DataFrame:
     """Return the detections of one time without those that another window sees better, the most probable first.
 
     table: `example` (the window), latitude, longitude, and, where the task states it, probability. covered (rows,
-    columns): where there can be a detection at all.
+    columns): where there can be a detection at all. What two windows state nearer than `apart_km` is one object; of
+    places rather than objects (0) each counts in one window only.
     """
     example = table["example"].to_numpy()
     y, x = to_pixels(store, windows, example, table["latitude"].to_numpy(), table["longitude"].to_numpy())
@@ -63,10 +67,13 @@ def stitched(store: Store, windows: Windows, table: pd.DataFrame, covered: NDArr
     far = _eccentricity(windows, row, column, covered.shape)
     own, least = far[np.arange(len(table)), example], far.min(1)
     on_grid = np.rint(row).astype(int).clip(0, covered.shape[0] - 1), np.rint(column).astype(int) % covered.shape[1]
-    table = table.assign(own=own)[(own <= least + BORDER) & covered[on_grid]]
+    # Places that are as central in several windows, as at the poles, count in the first of them.
+    counts = own <= least + BORDER if apart_km else far.round(EVEN).argmin(1) == example
+    table = table.assign(own=own)[counts & covered[on_grid]]
     rank = -table["probability"] if "probability" in table else table["own"]
     order = np.lexsort((table["longitude"], table["latitude"], rank))
-    return _without_doubles(table.iloc[order].drop(columns="own")).reset_index(drop=True)
+    ordered = table.iloc[order].drop(columns="own")
+    return (_without_doubles(ordered, apart_km) if apart_km else ordered).reset_index(drop=True)
 
 
 def _eccentricity(windows: Windows, row: NDArray, column: NDArray, grid: tuple[int, ...]) -> NDArray[np.float64]:
@@ -82,12 +89,12 @@ def _eccentricity(windows: Windows, row: NDArray, column: NDArray, grid: tuple[i
     return np.where(beyond_equator > BORDER * h, np.inf, far)
 
 
-def _without_doubles(table: pd.DataFrame) -> pd.DataFrame:
+def _without_doubles(table: pd.DataFrame, apart_km: float) -> pd.DataFrame:
     """Return the rows that no earlier row of another window lies near."""
     kept: list[int] = []
     place, example = table[["latitude", "longitude"]].to_numpy(), table["example"].to_numpy()
     for i in range(len(table)):
         others = [k for k in kept if example[k] != example[i]]
-        if not others or distance_km(*place[i], *place[others].T).min() > SAME_OBJECT_KM:
+        if not others or distance_km(*place[i], *place[others].T).min() > apart_km:
             kept.append(i)
     return table.iloc[kept]

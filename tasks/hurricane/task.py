@@ -1,11 +1,11 @@
 """The hurricane task: from two frames 6 h apart, where are cyclones, how strong, and where will they be in 24 h."""
 
 from tasks.hurricane.baselines import BASELINES
-from tasks.hurricane.export import export
 from tasks.hurricane.figures import FIGURES
 from tasks.hurricane.head import DISPLACEMENT, FATE, NEXT_FRAMES, CycloneHead, decode, encode, loss
 from tasks.hurricane.labels import labels
-from tasks.hurricane.scores import METRICS, choose_threshold, keep_likely
+from tasks.hurricane.scores import METRICS, POSITION_ERROR_24H, STORMS, choose
+from toolkit.scores.threshold import keep_likely
 from toolkit.task import Inputs, Placement, Task
 
 TASK = Task(
@@ -17,19 +17,20 @@ TASK = Task(
         window=(32, 32),
         also=("eastward_wind", "northward_wind"),
     ),
-    placement=Placement(margin=6, background=0.35, most_recut=5000),
+    placement=Placement(margin=6, objects=True, background=0.35, most_recut=5000),
     labels=labels,
     head=CycloneHead,
     encode=encode,
     loss=loss,
     decode=decode,
-    choose=choose_threshold,
+    choose=choose,
     keep=keep_likely,
     metrics=METRICS,
-    primary="position_error_24h",
+    primary=POSITION_ERROR_24H.name,
     baselines=BASELINES,
     readouts=(FATE, DISPLACEMENT, NEXT_FRAMES),
-    export=export,
+    apart_km=STORMS.hit_km,
     figures=FIGURES,
     groups="storms",
+    needs="best tracks in hurdat2.txt",
 )

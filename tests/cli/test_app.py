@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,7 @@ def test_tasks_are_listed_and_broken_ones_are_told(command, monkeypatch: pytest.
     from toolkit import plugins
 
     whole = plugins.found_tasks()
-    broken = plugins.Found(whole.tasks, whole.origins, ("The task 'rain' does not load: ImportError.",))
+    broken = replace(whole, broken=("The task 'rain' does not load: ImportError.",))
     monkeypatch.setattr(plugins, "found_tasks", lambda: broken)
     answer = command("tasks", "list")
     assert answer.exit_code == 0

@@ -209,15 +209,20 @@ def test_a_broken_world_is_refused_before_the_folder_is_made(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_backbone_of_another_grid_is_refused(finetune, random_backbone: Path, tmp_path: Path) -> None:
-    """A backbone trained at another grid spacing is refused with both spacings."""
-    other = shutil.copytree(random_backbone, tmp_path / "other")
-    config = json.loads((other / "config.json").read_text())
-    config["spec"]["grid_degrees"] = 1.0
-    (other / "config.json").write_text(json.dumps(config))
-    answer = finetune("--backbone", other, "--out", tmp_path / "run")
-    assert answer.exit_code == 1
-    assert "the grid spacing is 2.8125 degrees, it was trained at 1" in answer.stderr
+@pytest.mark.slow
+def test_fields_of_a_finer_grid_are_brought_to_the_backbones(
+    command, finetune, shipped_world: Path, tiny_world: Path, tmp_path: Path
+) -> None:
+    """A world of 1.4 degrees is trained and scored on by a backbone of 2.8, and so is one on the backbone's grid."""
+    run = tmp_path / "run"
+    answer = finetune("--world", shipped_world, "--no-compare", "--no-baselines", "--out", run, "--json")
+    assert answer.exit_code == 0, answer.stderr
+    again = json.loads(command("evaluate", run, "--json", "-q").stdout)
+    assert again["metrics"] == json.loads(answer.stdout)["metrics"]
+    assert again["world"]["path"] == str(shipped_world)
+    other = json.loads(command("evaluate", run, "--world", tiny_world, "--json", "-q").stdout)
+    assert other["world"]["path"] == str(tiny_world)
+    assert other["windows"] > 0
 
 
 @pytest.mark.parametrize("name", ["evaluate", "report"])

@@ -89,5 +89,7 @@ def test_the_best_baseline_is_chosen_by_the_metric_s_direction() -> None:
     assert cells["error"] == ["error", "12.3", "[10.0, 15.0]", "km", "lower", "12.3", "5.000 (one)"]
     assert cells["rate"][-1] == "0.300 (two)"
     assert cells["other"] == ["other", "undefined", "-", "km", "lower", "12.3", "-"]
+    tiny = METRIC | {"value": 1.234e-6, "low": 0.0, "high": 0.02}
+    assert metric_table({"error": tiny}).splitlines()[1].split() == ["error", "1.23e-06", "[0.000,", "0.020]", "km"]
     assert "scratch" not in score_table(results | {"comparison": None})
     assert metric_table({"error": METRIC}).splitlines()[1].split() == ["error", "12.3", "[10.0,", "15.0]", "km"]

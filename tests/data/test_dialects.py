@@ -194,6 +194,31 @@ def test_takes_time_and_level_from_the_file_name(tmp_path: Path, truth: xr.Datas
     assert "850 hPa is taken from the file name" in level
 
 
+def test_reads_climatenet(tmp_path: Path, truth: xr.Dataset) -> None:
+    """CAM's names with the level in them, south first, the file's own name in place of a time; labels are no fields."""
+    path = tmp_path / "data-1996-06-09-01-1.nc"
+    one = truth.isel(time=[0], latitude=slice(None, None, -1)).assign_coords(time=[path.name])
+    ds = xr.Dataset({"TMQ": one["mean_sea_level_pressure"].assign_attrs(units="kg/m^2")})
+    ds["PSL"] = one["mean_sea_level_pressure"].assign_attrs(units="Pa")
+    for name, canonical, level, unit in (
+        ("U850", "eastward_wind", 850, "m/s"),
+        ("V850", "northward_wind", 850, "m/s"),
+        ("T500", "temperature", 500, "K"),
+    ):
+        ds[name] = one[canonical].sel(level=level, drop=True).assign_attrs(units=unit)
+    ds["LABELS"] = (("latitude", "longitude"), np.zeros((9, 16), np.int64))
+    ds.rename(latitude="lat", longitude="lon").to_netcdf(path)
+    opened = open_source(path)
+    assert set(opened.data_vars) == {"mean_sea_level_pressure", "eastward_wind", "northward_wind", "temperature"}
+    assert list(opened["time"].values) == [np.datetime64("1996-06-09")]
+    winds = select_fields(opened, ["eastward_wind", "northward_wind"], 850)
+    for name in ("eastward_wind", "northward_wind"):
+        np.testing.assert_array_equal(winds[name][0], truth[name].sel(level=850)[0])
+    assert opened.attrs["assumptions"] == (
+        "times are taken from names in place of dates; where a name gives the day alone, 00 UTC is meant",
+    )
+
+
 def test_merges_final_and_preliminary_era5(tmp_path: Path, truth: xr.Dataset) -> None:
     """Where expver is a dimension, expver 5 fills what expver 1 lacks."""
     wanted = truth[["temperature"]]

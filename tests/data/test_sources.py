@@ -47,7 +47,7 @@ def test_reads_zarr_by_url(truth: xr.Dataset) -> None:
 
 def test_is_lazy_in_whole_maps(tmp_path: Path, truth: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is read at opening; stored chunks are kept together along time and never cut across a map."""
-    monkeypatch.setattr("toolkit.data.sources.CHUNK_BYTES", 9 * 16 * 8 * 2)
+    monkeypatch.setattr("toolkit.data.opening.CHUNK_BYTES", 9 * 16 * 8 * 2)
     truth.to_netcdf(tmp_path / "whole.nc", format="NETCDF3_64BIT")
     stored = {"temperature": {"chunksizes": (2, 2, 3, 4)}}
     truth[["temperature"]].to_netcdf(tmp_path / "chunked.nc", encoding=stored)
@@ -69,10 +69,10 @@ def test_refuses_parts_that_do_not_go_together(
 ) -> None:
     """A GRIB file whose hypercubes share a variable, or lie on different grids, is to be split."""
     parts = [truth[["temperature"]], truth[["geopotential"]].isel(latitude=slice(0, 5))]
-    monkeypatch.setattr("toolkit.data.sources._opened", lambda _: parts)
+    monkeypatch.setattr("toolkit.data.sources.opened", lambda _: parts)
     with pytest.raises(UserError, match="several grids, times or levels"):
         open_source(tmp_path / "parts.grib")
-    monkeypatch.setattr("toolkit.data.sources._opened", lambda _: [parts[0], parts[0]])
+    monkeypatch.setattr("toolkit.data.sources.opened", lambda _: [parts[0], parts[0]])
     with pytest.raises(UserError, match="temperature in several parts"):
         open_source(tmp_path / "parts.grib")
 

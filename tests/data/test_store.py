@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolkit.data import store as store_module
-from toolkit.data.store import as_dataset, open_store, time_blocks, verify, write_store
+from toolkit.data.store import NO_FIELDS, as_dataset, open_store, time_blocks, verify, write_store
 from toolkit.errors import UserError
 
 WIND = ("vorticity", "divergence")
@@ -178,6 +178,17 @@ def test_what_a_store_cannot_hold_is_refused(
     with pytest.raises(UserError, match=message):
         write_store(change(fields()), tmp_path / "store", variables, years)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_maps_may_be_constant(tmp_path: Path) -> None:
+    """A label that is nowhere, everywhere or unknown throughout is stored as it is, where a field would be refused."""
+    for name, value in (("nowhere", 0.0), ("everywhere", 1.0), ("unknown", np.nan)):
+        source = with_values(np.full((3, 4, 6), value, np.float32), "1").assign_attrs(missing_data=True)
+        store = write_store(source, tmp_path / name, ("vorticity",), None, may_be_constant=True)
+        np.testing.assert_array_equal(store.frame(1)[0], np.full((4, 6), value, np.float32))
+        with pytest.raises(UserError):
+            write_store(source, tmp_path / "field", ("vorticity",), None)
+    assert NO_FIELDS.values.size == len(NO_FIELDS.time) == len(NO_FIELDS.names) == 0
 
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from toolkit.data.normalise import Normalisation
 from toolkit.data.store import Store, write_store
-from toolkit.data.windows import Windows, read_windows, to_degrees, to_pixels, window_at, window_latitudes
+from toolkit.data.windows import Windows, frames_at, read_windows, to_degrees, to_pixels, window_at, window_latitudes
 from toolkit.errors import UserError
 
 NAMES = ("vorticity", "divergence", "pressure")
@@ -158,6 +158,14 @@ def test_window_at_stays_on_the_grid(store: Store, region: Store) -> None:
     at = window_at(region, np.full(4, region.time[0]), [0.0] * 4, [2.0, 289.0, 150.0, 250.0], (5, 8))
     assert at.column.tolist() == [0, 22, 12, 22]
     assert np.isfinite(read_windows(region, at, np.arange(4))).all()
+
+
+def test_frames_are_found_by_their_hours(store: Store) -> None:
+    """Each frame is the index of exactly that time, and -1 where the store has no such time."""
+    time = store.time[[2, 5, 0]].astype("M8[ns]")
+    time[2] += np.timedelta64(1, "h")
+    found = frames_at(store, time, (-6, 0, 6, 24, -1))
+    assert found.tolist() == [[1, 2, 3, -1, -1], [4, 5, -1, -1, -1], [-1, -1, -1, -1, 0]]
 
 
 def test_window_at_finds_frames_by_time(store: Store) -> None:

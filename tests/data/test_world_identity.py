@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 from toolkit.data.store import Store
-from toolkit.data.world_identity import field_attributes, world_identity
+from toolkit.data.world_identity import data_identity, field_attributes, world_identity
 
 
 def test_identity_is_that_of_the_content(tiny_world: Path, smooth_store: Store, tmp_path: Path) -> None:
@@ -36,3 +36,26 @@ def test_a_world_that_does_not_call_itself_simulated_is_real(
             plain.to_zarr(tmp_path / name, consolidated=False)
     assert field_attributes(tmp_path)["source"] == "ECMWF"
     assert world_identity(tmp_path, smooth_store)["simulated"] is False
+
+
+def test_labels_are_known_by_their_content(tmp_path: Path) -> None:
+    """A file of labels, or a folder with all its files at any depth, has a hash that any change in it changes."""
+    file = tmp_path / "labels.csv"
+    file.write_text("a,b\n1,2\n")
+    of_file = data_identity(file)
+    assert of_file["path"] == str(file)
+    folder = tmp_path / "folder"
+    (folder / "deep").mkdir(parents=True)
+    shutil.copy(file, folder / "deep" / "labels.csv")
+    hashes = [data_identity(folder)["sha256"]]
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    assert data_identity(copy) == {"path": str(copy), "sha256": hashes[0]}
+    (copy / "deep" / "labels.csv").rename(copy / "labels.csv")
+    hashes.append(data_identity(copy)["sha256"])
+    (copy / "labels.csv").write_text("a,b\n1,3\n")
+    hashes.append(data_identity(copy)["sha256"])
+    (copy / "more.csv").write_text("")
+    hashes.append(data_identity(copy)["sha256"])
+    assert len(set(hashes)) == len(hashes)
+    file.write_text("a,b\n1,3\n")
+    assert data_identity(file)["sha256"] != of_file["sha256"]

@@ -99,7 +99,8 @@ def _env() -> dict[str, Any]:
 
 def _split(test_storms: list[str]) -> dict[str, Any]:
     def part(years: list[int], groups: list[str], windows: int) -> dict[str, Any]:
-        return {"years": years, "groups": groups, "windows": windows}
+        spans = [[f"{year}-06-03T00:00:00", f"{year}-11-28T18:00:00"] for year in years]
+        return {"groups": groups, "spans": spans, "rows": round(0.74 * windows), "windows": windows}
 
     train, validation = [f"AL{k:02d}2001" for k in range(64)], [f"AL{k:02d}2003" for k in range(12)]
     parts = {
@@ -107,7 +108,8 @@ def _split(test_storms: list[str]) -> dict[str, Any]:
         "validation": part([2003], validation, 466),
         "test": part([2004], test_storms, 480),
     }
-    return {"seed": 7, "parts": parts, "sha256": "c0de" * 16}
+    apart = {"groups": True, "gap_days": 5.0, "blocks_degrees": None}
+    return {"seed": 7, "apart": apart, "parts": parts, "sha256": "c0de" * 16}
 
 
 def _results() -> dict[str, Any]:

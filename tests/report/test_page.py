@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib.figure
 import pandas as pd
 import pytest
+import yaml
 
 from tasks.hurricane.figures import FIGURES
 from toolkit.errors import UserError
@@ -157,7 +158,7 @@ def test_split_limits_provenance_and_repetition_are_told(outline: Outline) -> No
     """What a sceptical reader asks for is on the page."""
     said = text_of(outline)
     for words in (
-        "No two parts share storms or years",
+        "No two parts share storms. The nearest times of two parts are 186 days apart.",
         "The world is simulated",
         "98,816 of 5,312,448 weights, 1.86 %",
         "9f2c" * 16,
@@ -260,6 +261,24 @@ def test_a_bare_run_has_a_page_too(run_folder: Path, rewrite: Rewrite) -> None:
     assert "CSI of undefined from 64 labelled storms" in said
     assert "Difference" not in said
     assert not re.search(r"\bnan\b", said, re.IGNORECASE)
+
+
+def test_a_run_on_a_table_alone_names_its_file(run_folder: Path, rewrite: Rewrite) -> None:
+    """Without a world the page speaks of the labels' file, of no simulation and of no years."""
+    config = yaml.safe_load((run_folder / "config.yaml").read_text())
+    config |= {"world": None, "data": {"path": "stations.csv", "sha256": "5ca1ab1e"}}
+    (run_folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+    def timeless(content: dict[str, Any]) -> None:
+        content["apart"] = {"groups": True, "gap_days": None, "blocks_degrees": None}
+        for part in content["parts"].values():
+            part["spans"] = []
+
+    rewrite(run_folder / "split.json", timeless)
+    said = text_of(Outline(write_report(run_folder).read_text("utf-8")))
+    assert "Labels' file stations.csv Labels' file SHA-256 5ca1ab1e" in said
+    assert "No two parts share storms. This was checked" in said
+    assert "simulated" not in said
 
 
 def test_a_leak_is_on_the_page(run_folder: Path, rewrite: Rewrite) -> None:

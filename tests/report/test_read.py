@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from toolkit.errors import UserError
-from toolkit.report.read import FILES, read_run
+from toolkit.report.read import FILES, LabelFile, read_run
 
 Rewrite = Callable[[Path, Callable[[dict[str, Any]], object]], None]
 
@@ -17,7 +18,11 @@ def test_a_finished_run_is_read_whole(finished_run: Path) -> None:
     """Every file of the folder arrives in its place."""
     run = read_run(finished_run)
     assert run.results.labels == 64
+    assert run.world is not None
     assert run.world.simulated
+    assert run.simulated
+    assert run.data is None
+    assert run.split.apart.gap_days == 5
     assert run.split.parts["train"].years == (2001, 2002)
     assert len(run.curve) == 600
     assert run.scratch_curve is not None
@@ -82,6 +87,24 @@ def test_a_configuration_without_a_world_is_refused(run_folder: Path) -> None:
     (run_folder / "config.yaml").write_text("world: {path: here, sha256: abc}")
     with pytest.raises(UserError, match=r"config\.yaml: world\.simulated: field required"):
         read_run(run_folder)
+
+
+def test_a_run_on_a_table_alone_has_no_world(run_folder: Path) -> None:
+    """A task that looks at no fields was given a file of labels, and nothing of it is simulated."""
+    config = yaml.safe_load((run_folder / "config.yaml").read_text())
+    config |= {"world": None, "data": {"path": "stations.csv", "sha256": "abc"}}
+    (run_folder / "config.yaml").write_text(yaml.safe_dump(config))
+    run = read_run(run_folder)
+    assert run.world is None
+    assert run.data == LabelFile("stations.csv", "abc")
+    assert not run.simulated
+    assert not run.tables.simulated
+
+
+def test_parts_without_times_have_no_years(run_folder: Path, rewrite: Rewrite) -> None:
+    """Rows without a time leave no span."""
+    rewrite(run_folder / "split.json", lambda content: content["parts"]["train"].update(spans=[]))
+    assert read_run(run_folder).split.parts["train"].years == ()
 
 
 def test_a_primary_metric_that_was_not_scored_has_a_near_miss(run_folder: Path, rewrite: Rewrite) -> None:

@@ -2,12 +2,14 @@
 
 import math
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from toolkit.report import words
 from toolkit.report.read import Difference, Part, Results, Split, read_run
+from toolkit.split import Apart
 
 
 def plain(sentences: list[str]) -> str:
@@ -111,27 +113,52 @@ def test_the_tiles_hold_the_numbers_to_take_away(results: Results) -> None:
     ]
 
 
+STORMS, TIMES, PLACES = Apart(groups=True, gap_days=5.0), Apart(gap_days=5.0), Apart(groups=True, blocks_degrees=10.0)
+
+
+def part(groups: str, *spans: tuple[str, str]) -> Part:
+    """A part of groups with one letter each, and days of 2001 from which to which it has rows."""
+    days = tuple(
+        (datetime.fromisoformat(f"2001-{first}"), datetime.fromisoformat(f"2001-{last}")) for first, last in spans
+    )
+    return Part(tuple(groups), days, 1, 1)
+
+
 @pytest.mark.parametrize(
-    ("test", "apart", "said"),
+    ("apart", "test", "good", "said"),
     [
-        (Part((2004,), ("C",), 1), True, "share storms or years"),
-        (Part((2001,), ("C",), 1), True, "They share the years 2001."),
-        (Part((2004,), ("A", "C"), 1), False, "1 storms are in more than one part, such as A"),
+        (
+            STORMS,
+            part("C", ("09-01", "09-20")),
+            True,
+            "No two parts share storms. The nearest times of two parts are 31",
+        ),
+        (STORMS, part("AC", ("09-01", "09-20")), False, "1 storms are in more than one part, such as A: do not trust"),
+        (STORMS, part("C", ("02-01", "02-20"), ("08-03", "08-20")), False, "only 2.0 days apart, not 5: do not trust"),
+        (STORMS, part("C", ("07-15", "09-20")), False, "only 0.0 days apart, not 5: do not trust"),
+        (TIMES, part("AC", ("09-01", "09-20")), True, "The parts share 1 storms, at other times. The nearest times"),
+        (TIMES, part("AC", ("08-03", "09-20")), False, "only 2.0 days apart"),
+        (PLACES, part("C", ("07-15", "09-20")), True, "They share times. Whole blocks of 10 degrees on the map are in"),
+        (PLACES, part("C"), True, "No two parts share storms. Whole blocks"),
+        (PLACES, part("BC"), False, "1 storms are in more than one part, such as B"),
     ],
 )
-def test_a_leak_is_found_in_the_split_itself(test: Part, apart: bool, said: str) -> None:
-    """The statement about leakage is checked, not repeated."""
-    split = Split(0, {"train": Part((2001,), ("A", "B"), 1), "test": test}, "")
+def test_a_leak_is_found_in_the_split_itself(apart: Apart, test: Part, good: bool, said: str) -> None:
+    """The statement about leakage is checked, not repeated, and says what the rule promised."""
+    split = Split(0, apart, {"train": part("AB", ("07-01", "08-01")), "test": test}, "")
     found, sentence = words.leakage(split, "storms")
-    assert found is apart
+    assert found is good
     assert said in sentence
+    assert sentence.endswith("when the page was written.") is good
 
 
 def test_the_limits_name_the_simulation_only_where_there_is_one(finished_run: Path) -> None:
     """A real world is not called simulated; notes of the run are kept."""
     run = read_run(finished_run)
     assert "simulated" in words.limits(run)[0]
+    assert run.world is not None
     real = words.limits(replace(run, world=replace(run.world, simulated=False)))
+    assert real == words.limits(replace(run, world=None))
     assert not any("simulated" in limit for limit in real)
     assert real[-1].startswith("12 of 2,422 labelled rows")
     assert any("one seed (7)" in limit for limit in real)

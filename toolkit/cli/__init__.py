@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli import about, config, data, runs, training
+from toolkit.cli import about, config, data, runs, tasks, training
 from toolkit.cli.terminal import Guarded, alone
 
 SHARED = ("pretrain", "finetune")
@@ -24,7 +24,7 @@ app.command()(training.finetune)
 app.command()(runs.evaluate)
 app.command()(runs.predict)
 app.command()(runs.report)
-app.add_typer(about.tasks, name="tasks")
+app.add_typer(tasks.app, name="tasks")
 app.command()(about.backbones)
 app.add_typer(config.app, name="config")
 app.command()(about.doctor)

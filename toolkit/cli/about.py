@@ -1,41 +1,10 @@
-"""What there is: `toolkit tasks list`, `toolkit backbones`, `toolkit doctor`."""
+"""What there is: `toolkit backbones`, `toolkit doctor`."""
 
 import typer
 
 from toolkit.cli import options
 from toolkit.cli.tables import aligned
 from toolkit.cli.terminal import print_json
-
-tasks = typer.Typer(help="Downstream tasks.", no_args_is_help=True, rich_markup_mode=None)
-
-
-@tasks.callback()
-def _tasks() -> None:
-    """Keep `list` a command of its own while it is the only one."""
-
-
-@tasks.command("list")
-def list_tasks(json: options.Json = False) -> None:
-    """List the tasks that are installed, and those that do not load."""
-    from toolkit.plugins import found_tasks
-
-    found = found_tasks()
-    if json:
-        listed = [
-            {
-                "name": name,
-                "summary": t.summary,
-                "variables": t.inputs.variables,
-                "primary": t.primary,
-                "origin": origin,
-            }
-            for (name, t), origin in zip(found.tasks.items(), found.origins.values(), strict=True)
-        ]
-        print_json({"tasks": listed, "broken": found.broken})
-        return
-    typer.echo(aligned([["task", "what it does"], *([name, task.summary] for name, task in found.tasks.items())]))
-    for problem in found.broken:
-        typer.echo(f"Warning: {problem}", err=True)
 
 
 def backbones(json: options.Json = False) -> None:

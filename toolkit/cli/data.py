@@ -16,7 +16,7 @@ Variables = Annotated[list[str] | None, typer.Option("--variable", help="Variabl
 @app.command()
 def world(
     folder: Annotated[Path, typer.Argument(help="Folder to write; it must not hold anything.")],
-    size: Annotated[str, typer.Option(help="small or large.")] = "small",
+    size: Annotated[str, typer.Option(help="tiny, small or large.")] = "small",
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
     json: options.Json = False,
     verbose: options.Verbose = False,

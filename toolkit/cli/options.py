@@ -21,6 +21,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but resu
 Json = Annotated[bool, typer.Option("--json", help="Print results as JSON.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Fetch nothing; take what is there.")]
 World = Annotated[Path | None, typer.Option("--world", help="World folder: fields and labels.")]
+Data = Annotated[Path | None, typer.Option("--data", help="File or folder of labels, in place of the world's own.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `toolkit finetune` wrote.")]
 
 

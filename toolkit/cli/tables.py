@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 BLANK = "-"
+SMALL = 0.01
 
 
 def aligned(rows: Iterable[Sequence[str]]) -> str:
@@ -47,4 +48,6 @@ def _best(baselines: Mapping[str, Mapping[str, float | None]], metric: str, bett
 def _number(value: float | None) -> str:
     if value is None:
         return "undefined"
+    if 0 < abs(value) < SMALL:
+        return f"{value:.3g}"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"

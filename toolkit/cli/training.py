@@ -17,7 +17,9 @@ TaskName = Annotated[
     str, typer.Argument(help="Name of a task (see `toolkit tasks list`), or the path of its .py file.")
 ]
 Method = Annotated[str | None, typer.Option(help="probe, lora, full or scratch.")]
-Labels = Annotated[int | None, typer.Option(help="How many labelled groups (storms) to train on; all by default.")]
+Labels = Annotated[
+    int | None, typer.Option(help="How many labelled groups (storms, stations) to train on; all by default.")
+]
 Backbone = Annotated[str | None, typer.Option(help="Name of a backbone (see `toolkit backbones`), or its folder.")]
 Compare = Annotated[bool | None, typer.Option("--compare/--no-compare", help="Train from scratch too.")]
 Baselines = Annotated[bool | None, typer.Option("--baselines/--no-baselines", help="Fit the task's baselines too.")]
@@ -32,6 +34,7 @@ def finetune(
     overrides: options.Overrides = None,
     config: options.Config = None,
     world: options.World = None,
+    data: options.Data = None,
     out: options.Out = None,
     method: Method = None,
     labels: Labels = None,
@@ -57,12 +60,10 @@ def finetune(
     quiet: options.Quiet = False,
 ) -> None:
     """Adapt a backbone to a task's labels and report how well that works."""
-    from toolkit.config import FinetuneSettings, configured
-    from toolkit.plugins import task_named
+    from toolkit.config import FinetuneSettings
+    from toolkit.task_settings import task_and_settings
 
-    found = task_named(task)
-    given = options.flags(context, FinetuneSettings)
-    settings = configured(FinetuneSettings, config, overrides or (), given, found.defaults)
+    found, settings = task_and_settings(task, config, overrides or (), options.flags(context, FinetuneSettings))
     if dry_run:
         _dry_run(found, settings, json, quiet, verbose)
         return

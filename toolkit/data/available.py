@@ -1,7 +1,9 @@
 """What files can give of the fields that a model wants, with every substitution and every lack said in a sentence."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import xarray as xr
@@ -27,14 +29,14 @@ class Available:
     notes: tuple[str, ...]
 
 
-def gathered(address: str | Path) -> xr.Dataset:
+def gathered(address: str | Path, stand_ins: Mapping[str, str] = MappingProxyType(SURFACE_WINDS)) -> xr.Dataset:
     """Open one file, store or URL, or all files of a folder or a pattern such as `2005-*.nc`, as one canonical Dataset.
 
-    Files may hold different variables or different times. Raises `UserError` where one cannot be opened, or where they
-    do not fit together.
+    Files may hold different variables or different times; `stand_ins` are as in `open_source`. Raises `UserError` where
+    one cannot be opened, or where they do not fit together.
     """
     paths = _files(str(address))
-    parts = [open_source(path, SURFACE_WINDS) for path in paths]
+    parts = [open_source(path, stand_ins) for path in paths]
     if len(parts) == 1:
         return parts[0]
     try:

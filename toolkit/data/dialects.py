@@ -7,17 +7,14 @@ ascending in [0, 360), SI units. What had to be assumed stands in the attribute 
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
 from functools import reduce
-from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from toolkit.data.coordinates import Notes, coordinate_called, last_part, on_latitude_longitude, on_time, with_axis
 from toolkit.errors import UserError
 
-Notes = list[str]
 Conversion = tuple[float, float]
 STANDARD_GRAVITY = 9.80665  # m s-2, by definition
 KNOT = 1852 / 3600  # m s-1, by definition
@@ -85,7 +82,6 @@ _STANDARD_NAMES = {variable.standard_name: name for name, variable in VARIABLES.
 }
 _LEVEL_NAMES = {"level", "pressure_level", "isobaricinhpa", "isobaricinpa", "plev", "lev", "pressure", "air_pressure"}
 _MEMBER_NAMES = {"number", "realization", "member", "ensemble", "ens", "ensemble_member", "member_id"}
-_TIME_NAMES = ("valid_time", "time", "datetime", "date")
 
 
 def recognised(raw: xr.Dataset) -> dict[str, tuple[str, float | None]]:
@@ -116,9 +112,9 @@ def canonical(raw: xr.Dataset, source: str) -> xr.Dataset:
     """
     notes: Notes = []
     names = recognised(raw)
-    ds = _on_latitude_longitude(raw[list(names)], source, notes)
+    ds = on_latitude_longitude(raw[list(names)], source, notes)
     ds = _one_member(ds, source, notes)
-    ds = _on_time(ds, source, notes)
+    ds = on_time(ds, source, notes)
     ds, only_level = _on_level(ds, source, notes)
     parts: dict[str, list[xr.DataArray]] = {}
     for name, (canonical_name, level) in ((name, names[name]) for name in map(str, ds.data_vars)):
@@ -204,56 +200,6 @@ def _in_si(field: xr.DataArray, canonical_name: str, source: str, notes: Notes) 
 # Coordinates ---------------------------------------------------------------------------------------------------------
 
 
-def _coordinate(ds: xr.Dataset, names: set[str], standard_name: str) -> str | None:
-    """The coordinate known by one of these names (in small letters), else by its CF standard name."""
-    coordinates = [str(name) for name in ds.coords]
-    by_name = [name for name in coordinates if name.lower() in names]
-    by_standard_name = [name for name in coordinates if ds[name].attrs.get("standard_name") == standard_name]
-    return next(iter(by_name + by_standard_name), None)
-
-
-def _with_axis(ds: xr.Dataset, old: str, new: str, values: NDArray[Any]) -> xr.Dataset:
-    """The dataset with the one-dimensional coordinate `old` replaced by `new`, which names the dimension too."""
-    dimension = ds[old].dims[0]
-    ds = ds.drop_vars({old, dimension, new} & set(ds.coords))
-    return ds.rename_dims({} if dimension == new else {dimension: new}).assign_coords({new: values})
-
-
-def _first(problem: NDArray[np.bool_], values: NDArray[Any]) -> str:
-    place = int(np.argmax(problem))
-    return f"{values[place]} is followed by {values[place + 1]} (position {place})"
-
-
-def _on_latitude_longitude(ds: xr.Dataset, source: str, notes: Notes) -> xr.Dataset:
-    for axis, names in (("latitude", {"latitude", "lat"}), ("longitude", {"longitude", "lon"})):
-        found = _coordinate(ds, names, axis)
-        if found is None:
-            held = ", ".join(f"'{name}'" for name in {*ds.dims, *ds.coords}) or "none"
-            raise UserError(f"{source} has no coordinate '{axis}'. Its coordinates and dimensions: {held}.")
-        if ds[found].ndim != 1:
-            raise UserError(
-                f"Coordinate '{found}' of {source} has {ds[found].ndim} dimensions. Only grids of parallels and "
-                f"meridians can be read: regrid it first."
-            )
-        ds = _with_axis(ds, found, axis, np.round(ds[found].values.astype(float), 6))
-    latitude = ds["latitude"].values
-    rising = np.diff(latitude) > 0
-    if not (rising.all() or (np.diff(latitude) < 0).all()) or not (np.abs(latitude) <= 90).all():
-        raise UserError(f"Latitudes of {source} are not in order from pole to pole within -90 to 90: {latitude}.")
-    if rising.size and rising.all():
-        ds = ds.isel(latitude=slice(None, None, -1))
-    longitude = np.unwrap(ds["longitude"].values, period=360)
-    steps = np.diff(longitude)
-    if not ((steps > 0).all() or (steps < 0).all()) or abs(longitude[-1] - longitude[0]) > 360 + 1e-6:
-        raise UserError(f"Longitudes of {source} are not in order once round the globe: {ds['longitude'].values}.")
-    if abs(abs(longitude[-1] - longitude[0]) - 360) < 1e-6:
-        notes.append(f"longitude {ds['longitude'].values[-1]:g} repeats the first one and is left out")
-        ds = ds.isel(longitude=slice(None, -1))
-    ds = ds.assign_coords(longitude=np.round(ds["longitude"].values, 6) % 360)
-    order = np.argsort(ds["longitude"].values)
-    return ds if (np.diff(order) > 0).all() else ds.isel(longitude=order)
-
-
 def _one_member(ds: xr.Dataset, source: str, notes: Notes) -> xr.Dataset:
     """The first ensemble member, and final ERA5 (expver 1) filled up with preliminary ERA5T (expver 5)."""
     for dimension in map(str, ds.dims):
@@ -270,66 +216,9 @@ def _one_member(ds: xr.Dataset, source: str, notes: Notes) -> xr.Dataset:
     return ds
 
 
-def _on_time(ds: xr.Dataset, source: str, notes: Notes) -> xr.Dataset:
-    found = next((name for name in _TIME_NAMES if name in ds.coords), None) or _coordinate(ds, set(), "time")
-    if found is None:
-        moment = _time_in_name(source)
-        if moment is None:
-            raise UserError(
-                f"{source} has no time: neither a coordinate 'time' or 'valid_time' nor one date in its name. "
-                f"Add the coordinate, or put the time in the name, as in _YYYYMMDDHH."
-            )
-        notes.append(f"the time {moment}Z is taken from the file name of {source}")
-        return ds.expand_dims(time=np.array([moment], "datetime64[ns]"))
-    if ds[found].ndim > 1:
-        ds = ds.squeeze([dimension for dimension in ds[found].dims if ds.sizes[dimension] == 1])
-    if ds[found].ndim > 1:
-        raise UserError(f"{source} holds several lead times for each start of a forecast. Pick one step and save that.")
-    times = _dates(ds[found], source, notes)
-    if ds[found].ndim == 0:
-        ds = ds.drop_vars(found).drop_vars("time", errors="ignore").expand_dims(time=times.reshape(1))
-    else:
-        ds = _with_axis(ds, found, "time", times)
-        timeless = [name for name in ds.data_vars if "time" not in ds[name].dims]
-        notes.extend(f"variable '{name}' of {source} has no time and is left out" for name in timeless)
-        ds = ds.drop_vars(timeless)
-    steps = np.diff(times.reshape(-1))
-    if (steps == np.timedelta64(0)).any():
-        raise UserError(f"A time of {source} is there twice: {_first(steps == np.timedelta64(0), times)}.")
-    if steps.size and (steps < np.timedelta64(0)).all():
-        ds = ds.isel(time=slice(None, None, -1))
-    elif not (steps > np.timedelta64(0)).all():
-        raise UserError(f"Times of {source} are not in order: {_first(~(steps > np.timedelta64(0)), times)}.")
-    if {"valid_time_start", "valid_time_stop"} <= set(ds.attrs):
-        # ARCO-ERA5's time axis runs on into years that are still empty.
-        ds = ds.sel(time=slice(ds.attrs["valid_time_start"], ds.attrs["valid_time_stop"]))
-    return ds
-
-
-def _dates(coordinate: xr.DataArray, source: str, notes: Notes) -> NDArray[np.datetime64]:
-    values = coordinate.values
-    calendar = getattr(values.flat[0], "calendar", None) if values.size else None
-    if calendar is not None:
-        try:
-            index = xr.CFTimeIndex(values.ravel()).to_datetimeindex(unsafe=True, time_unit="ns")
-        except ValueError as error:
-            raise UserError(
-                f"Times of {source} are in the calendar '{calendar}', which has days the real one has not: {error}. "
-                f"Convert it first, for example with xarray's convert_calendar."
-            ) from error
-        notes.append(f"times of {source} are in the calendar '{calendar}' and are read as dates of the real one")
-        values = index.values.reshape(values.shape)
-    if values.dtype.kind != "M" or np.isnat(values).any():
-        raise UserError(
-            f"Coordinate '{coordinate.name}' of {source} holds {values.dtype} values that are not all dates: {values}. "
-            f"Give it a CF unit such as 'hours since 1900-01-01'."
-        )
-    return values.astype("datetime64[ns]")
-
-
 def _on_level(ds: xr.Dataset, source: str, notes: Notes) -> tuple[xr.Dataset, float | None]:
     """The dataset on `level` in hPa, and the level where the file has only one and no dimension for it."""
-    found = _coordinate(ds, _LEVEL_NAMES, "air_pressure")
+    found = coordinate_called(ds, _LEVEL_NAMES, "air_pressure")
     if found is None:
         return ds, None
     levels = np.atleast_1d(ds[found].values.astype(float))
@@ -349,29 +238,17 @@ def _on_level(ds: xr.Dataset, source: str, notes: Notes) -> tuple[xr.Dataset, fl
     order = np.argsort(levels)
     if (np.diff(levels[order]) == 0).any():
         raise UserError(f"A level of {source} is there twice: {levels}.")
-    ds = _with_axis(ds, found, "level", levels)
+    ds = with_axis(ds, found, "level", levels)
     return ds if (np.diff(order) > 0).all() else ds.isel(level=order), None
 
 
 # What only the file name says ----------------------------------------------------------------------------------------
 
 
-def _time_in_name(source: str) -> np.datetime64 | None:
-    """The one date in a file name, as in era5_2025120100.nc, 2005-01-23-0000-u.nc or x_19590102T00.nc."""
-    pattern = r"(?<!\d)(\d{4})([-_]?)(\d{2})\2(\d{2})(?:[-_T]?([01]\d|2[0-3])([0-5]\d)?)?(?!\d)"
-    moments = set()
-    for year, _, month, day, hour, minute in re.findall(pattern, _last_part(source)):
-        try:
-            moments.add(datetime(int(year), int(month), int(day), int(hour or 0), int(minute or 0)))
-        except ValueError:
-            continue
-    return np.datetime64(moments.pop(), "m") if len(moments) == 1 else None
-
-
 def _level_in_name(source: str, notes: Notes) -> float | None:
     """The one standard level in a file name, as in vo850 or 500hPa."""
     levels = set()
-    for part in re.split(r"[_\-.\s]", _last_part(source).lower()):
+    for part in re.split(r"[_\-.\s]", last_part(source).lower()):
         match = re.fullmatch(r"[a-z]+(\d{3,4})|[a-z]*(\d{1,4})(?:hpa|mb)", part)
         level = int(match[1] or match[2]) if match else 0
         if level in STANDARD_LEVELS_HPA:
@@ -380,7 +257,3 @@ def _level_in_name(source: str, notes: Notes) -> float | None:
         return None
     notes.append(f"the level {min(levels):g} hPa is taken from the file name of {source}")
     return levels.pop()
-
-
-def _last_part(source: str) -> str:
-    return re.split(r"[/\\]", source.rstrip("/\\"))[-1]

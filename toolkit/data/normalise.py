@@ -46,6 +46,11 @@ class Moments:
     mean: NDArray[np.float64]
     squares: NDArray[np.float64]
 
+    @property
+    def deviation(self) -> NDArray[np.float64]:
+        """The standard deviation of each channel."""
+        return np.sqrt(self.squares / np.maximum(self.count, 1))
+
 
 def no_moments(channels: int) -> Moments:
     """Return the moments of no value at all."""
@@ -74,8 +79,7 @@ def with_values(moments: Moments, values: NDArray[np.floating]) -> Moments:
 
 def fitted(names: tuple[str, ...], units: tuple[str, ...], moments: Moments) -> Normalisation:
     """Return the normalisation by these moments; UserError names a channel that is constant or has no value."""
-    deviation = np.sqrt(moments.squares / np.maximum(moments.count, 1))
-    return Normalisation(names, units, tuple(moments.mean.tolist()), tuple(deviation.tolist()))
+    return Normalisation(names, units, tuple(moments.mean.tolist()), tuple(moments.deviation.tolist()))
 
 
 def _per_channel(values: tuple[float, ...]) -> NDArray[np.float64]:

@@ -1,13 +1,17 @@
-"""From a world folder to the training store it is read from, made once and kept in the cache."""
+"""From a world folder to the training stores it is read from, made once and kept in the cache."""
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from toolkit.data.sources import open_source, select_fields
 from toolkit.data.store import Store, open_store, write_store
 from toolkit.errors import UserError
 from toolkit.files import made_once
+
+if TYPE_CHECKING:
+    from xarray import Dataset
 
 FIELD_FILES = ("fields.zarr", "fields.nc", "fields.grib")
 LEVEL_HPA = 850.0
@@ -21,32 +25,65 @@ def cache_folder() -> Path:
 
 
 def field_file(world: Path) -> Path:
-    """Return the fields of a world folder; `UserError` names what was looked for."""
-    if not world.is_dir():
+    """Return the fields of a world: a file or a Zarr itself, or that of its folder, or the folder where it is of files.
+
+    `UserError` names what was looked for.
+    """
+    if not world.exists():
         raise UserError(f"There is no world folder {world}. Make one with `toolkit data world {world}`.")
+    if world.is_file() or (world / "zarr.json").exists() or (world / ".zgroup").exists():
+        return world
     for name in FIELD_FILES:
         if (world / name).exists():
             return world / name
-    raise UserError(f"{world} is not a world folder: it holds none of {', '.join(FIELD_FILES)}.")
+    if any(world.glob("*.nc")) or any(world.glob("*.grib")):
+        return world
+    raise UserError(f"{world} is not a world folder: it holds none of {', '.join(FIELD_FILES)}, nor other field files.")
 
 
-def prepared(world: Path, variables: tuple[str, ...]) -> Store:
-    """Return the store of a world's fields at 850 hPa, written into the cache where it is not there yet."""
+def prepared(world: Path, variables: tuple[str, ...], grid_degrees: float | None = None) -> Store:
+    """Return the store of a world's fields at 850 hPa, written into the cache where it is not there yet.
+
+    Fields on another grid than one of `grid_degrees` are brought to it; None leaves them on their own.
+    """
     source = field_file(world)
-    folder = cache_folder() / "stores" / _key(source, variables)
+
+    def fields() -> "Dataset":
+        from toolkit.data.available import gathered
+        from toolkit.data.on_grid import fields_on_grid
+        from toolkit.data.sources import select_fields
+
+        selected = select_fields(gathered(source, stand_ins={}), variables, LEVEL_HPA)
+        return selected if grid_degrees is None else fields_on_grid(selected, grid_degrees)
+
+    key = _key(source, f"{variables} {LEVEL_HPA} {grid_degrees}")
+    return _stored(key, fields, variables, may_be_constant=False)
+
+
+def prepared_maps(path: Path, variables: tuple[str, ...], read: Callable[[Path], "Dataset"], like: Store) -> Store:
+    """Return the store of label maps read from `path`, on the grid of the store `like`, written into the cache."""
+    from toolkit.data.on_grid import maps_on_grid
+
+    key = _key(path, f"maps {variables} {like.latitude.tolist()} {like.longitude.tolist()}")
+    return _stored(key, lambda: maps_on_grid(read(path), like), variables, may_be_constant=True)
+
+
+def _stored(key: str, fields: Callable[[], "Dataset"], variables: tuple[str, ...], may_be_constant: bool) -> Store:
+    folder = cache_folder() / "stores" / key
 
     def write() -> None:
-        fields = select_fields(open_source(source), variables, LEVEL_HPA)
-        write_store(fields, folder, variables, sorted({int(year) for year in fields["time"].dt.year.values}))
+        dataset = fields()
+        years = sorted({int(year) for year in dataset["time"].dt.year.values})
+        write_store(dataset, folder, variables, years, may_be_constant)
 
     made_once(folder, write)
     return open_store(folder)
 
 
-def _key(source: Path, variables: tuple[str, ...]) -> str:
-    """Return a name that changes with the source's place, content listing (sizes and times of change) and variables."""
+def _key(source: Path, about: str) -> str:
+    """Return a name that changes with the source's place, content listing (sizes and times of change) and `about`."""
     listing = [source, *sorted(source.rglob("*"))] if source.is_dir() else [source]
-    digest = hashlib.sha256(f"{source.resolve()} {variables} {LEVEL_HPA}".encode())
+    digest = hashlib.sha256(f"{source.resolve()} {about}".encode())
     for path in listing:
         state = path.stat()
         digest.update(f"{path.name} {state.st_size} {state.st_mtime_ns}".encode())

@@ -1,8 +1,6 @@
 """From any field file to one canonical Dataset: opening it, and picking the fields a training store is made of."""
 
-import warnings
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +9,10 @@ import xarray as xr
 
 from toolkit.data.dialects import VARIABLES, canonical, recognised
 from toolkit.data.dynamics import derivation
+from toolkit.data.opening import in_chunks, opened
 from toolkit.data.reading import reading
 from toolkit.errors import UserError, unknown
 
-CHUNK_BYTES = 64_000_000
 DERIVED_AT_ONCE_BYTES = 32_000_000
 DERIVED = ("vorticity", "divergence")
 WINDS = ("eastward_wind", "northward_wind")
@@ -30,9 +28,9 @@ def open_source(path_or_url: str | Path, stand_ins: Mapping[str, str] | None = N
     format we read, that holds none of our variables, or whose coordinates or units are not clear.
     """
     address = str(path_or_url)
-    raws = _opened(address)
+    raws = opened(address)
     raws, stood_in = _with_stand_ins(raws, stand_ins or {}, address)
-    parts = [canonical(_in_chunks(raw[list(names)]), address) for raw in raws if (names := recognised(raw))]
+    parts = [canonical(in_chunks(raw[list(names)]), address) for raw in raws if (names := recognised(raw))]
     if not parts:
         there = ", ".join(sorted({f"'{name}'" for raw in raws for name in raw.data_vars})) or "nothing"
         raise UserError(f"{address} holds none of {', '.join(VARIABLES)}, under any name we know. It holds: {there}.")
@@ -135,103 +133,3 @@ def _derived(ds: xr.Dataset, winds: list[xr.DataArray], notes: list[str]) -> dic
         fields[name] = both.isel(kind=kind)
         fields[name].attrs = {"units": VARIABLES[name].unit, "standard_name": VARIABLES[name].standard_name}
     return fields
-
-
-# Opening -------------------------------------------------------------------------------------------------------------
-
-
-def _opened(address: str) -> list[xr.Dataset]:
-    """The file as xarray sees it; GRIB can hold several hypercubes and gives one Dataset for each."""
-    if "://" in address:
-        return [_zarr(address)]
-    path = Path(address)
-    if not path.exists():
-        siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        near = get_close_matches(path.name, siblings, n=1)
-        hint = f"Did you mean '{near[0]}'?" if near else f"Folder '{path.parent}' holds nothing of a similar name."
-        raise UserError(f"No file '{address}'. {hint}")
-    if path.is_dir():
-        if not any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata")):
-            held = ", ".join(sorted(entry.name for entry in path.iterdir())[:8]) or "nothing"
-            raise UserError(
-                f"Folder '{address}' is not a Zarr store. It holds: {held}. Name one of its files or stores."
-            )
-        return [_zarr(address)]
-    with path.open("rb") as stream:
-        start = stream.read(4)
-    if start == b"GRIB":
-        return _grib(address)
-    if start == b"\x89HDF" or start[:3] == b"CDF":
-        return [_netcdf(address, start)]
-    raise UserError(f"'{address}' is none of Zarr, NetCDF and GRIB: it starts with {start!r}.")
-
-
-def _zarr(address: str) -> xr.Dataset:
-    if address.endswith((".nc", ".nc4", ".grib", ".grib2", ".grb")):
-        raise UserError(f"Only Zarr can be read from a URL: download '{address}' first.")
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated", RuntimeWarning)
-            return xr.open_dataset(address, engine="zarr", chunks=None)
-    except ImportError as error:
-        raise UserError(f"Reading '{address}' needs one more package: {error}") from error
-    except Exception as error:
-        raise UserError(f"Zarr store '{address}' cannot be opened; is it whole? {_reason(error)}") from error
-
-
-def _netcdf(address: str, start: bytes) -> xr.Dataset:
-    try:
-        if start[3] in (1, 2):
-            _refuse_truncated(address)
-        return xr.open_dataset(address, engine="netcdf4", chunks=None)
-    except Exception as error:
-        raise UserError(f"NetCDF file '{address}' cannot be opened; is it whole? {_reason(error)}") from error
-
-
-def _refuse_truncated(address: str) -> None:
-    # The netCDF library reads zeros beyond the end of a truncated classic file; mapping its variables does not.
-    from scipy.io import netcdf_file
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        netcdf_file(address, mmap=True).close()
-
-
-def _grib(address: str) -> list[xr.Dataset]:
-    try:
-        import cfgrib
-    except (ImportError, RuntimeError) as error:
-        raise UserError(f"Reading GRIB ('{address}') needs one extra: pip install 'earth-toolkit[grib]'") from error
-    try:
-        return list(cfgrib.open_datasets(address, backend_kwargs={"indexpath": ""}))
-    except Exception as error:
-        raise UserError(f"GRIB file '{address}' cannot be opened; is it whole? {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    return f"({type(error).__name__}: {error})"
-
-
-def _in_chunks(raw: xr.Dataset) -> xr.Dataset:
-    """The dataset with lazy arrays: whole maps, and of the other dimensions whole stored chunks up to CHUNK_BYTES."""
-    from dask.array.core import normalize_chunks
-
-    def chunked(variable: xr.DataArray) -> xr.DataArray:
-        stored = variable.encoding.get("preferred_chunks", {})
-        sizes = tuple(stored.get(dimension, 1) for dimension in variable.dims)
-        leading = variable.ndim - 2
-        if (
-            leading < 1
-            or variable.dtype.itemsize * np.prod(sizes[:leading]) * np.prod(variable.shape[leading:]) > CHUNK_BYTES
-        ):
-            return variable.chunk(dict(zip(variable.dims, (*sizes[:leading], *variable.shape[leading:]), strict=True)))
-        whole = normalize_chunks(
-            ("auto",) * leading + (-1, -1),
-            variable.shape,
-            limit=CHUNK_BYTES,
-            dtype=variable.dtype,
-            previous_chunks=sizes,
-        )
-        return variable.chunk(dict(zip(variable.dims, whole, strict=True)))
-
-    return raw.map(chunked, keep_attrs=True)

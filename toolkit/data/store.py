@@ -102,6 +102,21 @@ class Store:
         return open_store, (self.path,)
 
 
+NO_FIELDS = Store(
+    path=Path(),
+    values=np.empty((0, 0, 0, 0), np.float16),
+    time=np.empty(0, "datetime64[s]"),
+    latitude=np.empty(0),
+    longitude=np.empty(0),
+    channels=(),
+    level_hpa=None,
+    train_years=(),
+    missing_data=False,
+    sha256="",
+)
+"""What a task has that looks at no fields."""
+
+
 def open_store(path: Path) -> Store:
     """Open a store without reading its values; UserError where it is missing, cut short, or edited.
 
@@ -138,13 +153,18 @@ def verify(store: Store) -> None:
 
 
 def write_store(
-    fields: "Dataset", path: Path, variables: tuple[str, ...], train_years: Collection[int] | None
+    fields: "Dataset",
+    path: Path,
+    variables: tuple[str, ...],
+    train_years: Collection[int] | None,
+    may_be_constant: bool = False,
 ) -> Store:
     """Write `variables` of a canonical dataset to the folder `path`, whole or not at all, and open it.
 
     fields: dimensions (time, latitude, longitude), as `sources.select_fields` gives them, read block by block along
     time. NaN is stored where `fields.attrs["missing_data"]` says that data may be missing.
-    train_years: the years whose finite values give mean and standard deviation; None takes all.
+    train_years: the years whose finite values give mean and standard deviation; None takes all. A variable that is
+    constant in them, which cannot be normalised, is refused unless it `may_be_constant`.
     Raises UserError for an unknown variable, undeclared NaN, infinity, a grid or times that a store cannot hold,
     training years without data, a variable that is constant in them, or a folder that is already there.
     """
@@ -161,7 +181,8 @@ def write_store(
     with files.whole_folder(path) as folder:
         encodings, moments = _write_values(fields, variables, folder / "values.npy", training)
         units = tuple(str(fields[name].attrs["units"]) for name in variables)
-        statistics = fitted(variables, units, moments)
+        if not may_be_constant:
+            fitted(variables, units, moments)
         metadata = {
             "format": FORMAT,
             "time": np.datetime_as_string(coordinates["time"]).tolist(),
@@ -170,7 +191,7 @@ def write_store(
             "channels": [
                 asdict(Channel(name, unit, encoding.scale, encoding.offset, mean, deviation))
                 for name, unit, encoding, mean, deviation in zip(
-                    variables, units, encodings, statistics.mean, statistics.standard_deviation, strict=True
+                    variables, units, encodings, moments.mean.tolist(), moments.deviation.tolist(), strict=True
                 )
             ],
             "level_hpa": _level_hpa(fields),

@@ -59,10 +59,15 @@ def window_at(
     column = _rounded(longitude_difference(longitude, middle) / store.longitude_spacing + (columns - w) / 2)
     column = column % columns if store.wraps else column.clip(0, columns - w)
     centre = (store.latitude[row] + store.latitude[row + h - 1]) / 2
+    return Windows(frames_at(store, time, frames), row, column, centre < 0, size)
+
+
+def frames_at(store: Store, time: ArrayLike, frames: tuple[float, ...]) -> NDArray[np.int64]:
+    """Return where in the store the frames, hours from each of `time` (n,), are: (n, t), -1 where there is none."""
     offsets = (np.array(frames) * 3600).astype("timedelta64[s]")
     wanted = np.asarray(time, "datetime64[s]")[:, None] + offsets
     found = np.searchsorted(store.time, wanted).clip(max=len(store.time) - 1)
-    return Windows(np.where(store.time[found] == wanted, found, -1), row, column, centre < 0, size)
+    return np.where(store.time[found] == wanted, found, -1)
 
 
 def read_windows(

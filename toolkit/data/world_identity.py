@@ -1,4 +1,4 @@
-"""Which world a run looked at, in a few plain values that go into its configuration."""
+"""Which world and which labels a run looked at, in a few plain values that go into its configuration."""
 
 import hashlib
 from pathlib import Path
@@ -8,26 +8,41 @@ from toolkit.data.prepare import field_file
 from toolkit.data.store import Store
 from toolkit.files import sha256
 
-TABLES = (".txt", ".csv")
+LABELS = (".txt", ".csv", ".nc")
 SIMULATED = "simulated"
 
 
 def world_identity(world: Path, store: Store) -> dict[str, Any]:
-    """Return {"path": str, "simulated": bool, "sha256": str}; the hash covers the store's values and the tables."""
+    """Return {"path": str, "simulated": bool, "sha256": str}; the hash covers the values and the label files."""
     digest = hashlib.sha256(store.sha256.encode())
-    for table in sorted(path for path in world.iterdir() if path.suffix in TABLES):
+    for table in sorted(path for path in _files(world) if path.suffix in LABELS):
         digest.update(f"{table.name} {sha256(table)}".encode())
     simulated = SIMULATED in str(field_attributes(world).get("source", ""))
     return {"path": str(world.resolve()), "simulated": simulated, "sha256": digest.hexdigest()}
 
 
+def data_identity(data: Path) -> dict[str, Any]:
+    """Return {"path": str, "sha256": str} of a file of labels, or of a folder with all its files."""
+    digest = hashlib.sha256()
+    for path in [data] if data.is_file() else sorted(path for path in data.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(data) if path != data else path.name} {sha256(path)}".encode())
+    return {"path": str(data.resolve()), "sha256": digest.hexdigest()}
+
+
 def field_attributes(world: Path) -> dict[str, Any]:
-    """Return what the field file of a world says of itself: its global attributes, none for GRIB."""
+    """Return what the field file of a world says of itself: its global attributes; none for GRIB and several files."""
     import xarray
 
     source = field_file(world)
-    if source.suffix == ".grib":
+    zarr = source.suffix == ".zarr" or (source / "zarr.json").exists()
+    if source.suffix == ".grib" or (source.is_dir() and not zarr):
         return {}
-    options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if source.suffix == ".zarr" else {}
+    options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if zarr else {}
     with xarray.open_dataset(source, chunks=None, **options) as fields:
         return dict(fields.attrs)
+
+
+def _files(world: Path) -> list[Path]:
+    """Return the files beside the fields of a world folder; none where the folder itself is the fields."""
+    source = field_file(world)
+    return [] if source == world else [path for path in world.iterdir() if path != source]

@@ -39,8 +39,8 @@ def readout_names(pretexts: Mapping[str, float]) -> tuple[str, ...]:
 def readouts(backbone: Backbone, wanted: Iterable[str]) -> ReadFields:
     """Return the function from windows (b, planes, h, w) to the wanted readouts {name: (b, c, h, w)}, without gradient.
 
-    What the backbone cannot hand over is left out. The function computes where the windows lie, and uses the backbone
-    as it was loaded: an adaptation must train a copy.
+    What the backbone cannot hand over is left out, and planes after its own are not looked at. The function computes
+    where the windows lie, and uses the backbone as it was loaded: an adaptation must train a copy.
     """
     parts: list[tuple[Pretext, nn.Module]] = []
     for name, weights in backbone.pretexts.items():
@@ -56,7 +56,7 @@ def readouts(backbone: Backbone, wanted: Iterable[str]) -> ReadFields:
             return {}
         spec = backbone.card.spec
         grid = (x.shape[-2] // spec.patch, x.shape[-1] // spec.patch)
-        tokens = backbone.module.to(x.device).forward_features(x)
+        tokens = backbone.module.to(x.device).forward_features(x[:, : spec.planes])
         moved = [(p.readout, module.to(x.device)) for p, module in parts if p.readout]
         return {readout.name: readout.read(module, tokens, grid, spec) for readout, module in moved}
 

@@ -1,5 +1,6 @@
-"""The map of what a model states: objects, how sure it is of each, and where they go, over the field it looked at."""
+"""The map of what a model states over the field it looked at: objects, how sure it is of each, where they go; kinds."""
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,16 +24,19 @@ STRONG = 99.8
 CYCLONIC, ANTICYCLONIC = "#b0322a", "#31689b"
 OVER_LAND = 1.5
 """Above matplotlib's order of filled areas, below that of the coasts."""
+COLOURS = (theme.SCRATCH, theme.MODEL, theme.BASELINE, theme.BAD, theme.GOOD, theme.MUTED)
+SQUARE = 22.0
+"""Area of the mark of a place, square points."""
 LARGEST = 260.0
 """Area of the mark of a certain object, square points."""
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One time: the field shown behind, (h, w) on a global grid from 90 north and 0 east, and the objects stated.
+    """One time: the field shown behind, (h, w) on a global grid from 90 north and 0 east, and what is stated.
 
     objects: latitude, longitude, and, where the task states them, probability and the place some time later, such as
-    latitude_24h and longitude_24h.
+    latitude_24h and longitude_24h; or `kind`, what is there: then each row is a place of that kind, not an object.
     """
 
     time: np.datetime64
@@ -44,6 +48,7 @@ def draw_detections(path: Path, panels: list[Panel], covered: NDArray[np.bool_])
     """Write the map as PNG, one panel a time; `covered` (h, w) is where there are data."""
     box = _frame(covered)
     later = _later([panel.objects for panel in panels])
+    kinds = _kinds([panel.objects for panel in panels])
     with theme.style("wide"):
         height = WIDTH_IN / box.width_to_height
         figure = Figure(figsize=(WIDTH_IN, (min(height, WIDTH_IN) + 0.45) * len(panels) + 0.6))
@@ -51,10 +56,13 @@ def draw_detections(path: Path, panels: list[Panel], covered: NDArray[np.bool_])
         for axes, panel in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True):
             draw_ground(axes, box, coastlines=True)
             _draw_field(axes, box, panel.field, strongest)
-            _draw_objects(axes, box, panel.objects, later)
+            if kinds:
+                _draw_kinds(axes, box, panel.objects, kinds)
+            else:
+                _draw_objects(axes, box, panel.objects, later)
             moment = np.datetime_as_string(panel.time, "m").replace("T", " ")
-            axes.set_title(f"{moment} UTC   {len(panel.objects)} objects stated")
-        figure.legend(**_legend(later))
+            axes.set_title(f"{moment} UTC   {len(panel.objects)} {'places' if kinds else 'objects'} stated")
+        figure.legend(**_legend(kinds, later))
         figure.savefig(path, dpi=DPI, facecolor=theme.SURFACE)
 
 
@@ -101,22 +109,41 @@ def _draw_objects(axes: Axes, box: Box, objects: pd.DataFrame, later: str | None
     axes.scatter(x, y, LARGEST * probability, facecolors="none", edgecolors=theme.SURFACE, linewidths=3.0, zorder=3)
 
 
-def _legend(later: str | None) -> dict[str, object]:
+def _draw_kinds(axes: Axes, box: Box, places: pd.DataFrame, kinds: dict[str, str]) -> None:
+    """Draw a square at each place, in the colour of its kind; kinds at one place stand beside each other."""
+    x, y = box.unwrapped(places["longitude"]), places["latitude"].to_numpy()
+    for kind, colour in kinds.items():
+        own = (places["kind"] == kind).to_numpy()
+        axes.scatter(x[own], y[own], SQUARE, marker="s", color=colour, alpha=0.55, linewidths=0, zorder=3)
+
+
+def _kinds(tables: list[pd.DataFrame]) -> dict[str, str]:
+    """The kinds that are stated anywhere, with a colour each; none where the rows are objects."""
+    if not all("kind" in table for table in tables):
+        return {}
+    there = sorted({kind for table in tables for kind in table["kind"]})
+    return dict(zip(there, itertools.cycle(COLOURS), strict=False))
+
+
+def _legend(kinds: dict[str, str], later: str | None) -> dict[str, object]:
     def mark(probability: float) -> Line2D:
         size = np.sqrt(LARGEST * probability)
         return Line2D(
             [], [], marker="o", linestyle="", markersize=size, markerfacecolor="none", markeredgecolor=theme.INK
         )
 
-    handles = [mark(0.25), mark(0.5), mark(1.0)]
-    labels = ["probability 0.25", "0.5", "1"]
+    handles = [] if kinds else [mark(0.25), mark(0.5), mark(1.0)]
+    labels = [] if kinds else ["probability 0.25", "0.5", "1"]
+    for kind, colour in kinds.items():
+        handles.append(Line2D([], [], marker="s", linestyle="", markersize=7, color=colour, alpha=0.55))
+        labels.append(kind.replace("_", " "))
     for colour, label in ((CYCLONIC, "cyclonic vorticity"), (ANTICYCLONIC, "anticyclonic")):
         handles.append(Line2D([], [], color=colour, linewidth=7, alpha=0.8))
         labels.append(label)
     if later:
         handles.append(Line2D([], [], color=theme.INK, marker=">", markevery=(1, 1), linewidth=1.1))
         labels.append(f"where it will be in {later.replace('h', ' h')}")
-    return {"handles": handles, "labels": labels, "loc": "outside lower center", "ncols": len(handles)}
+    return {"handles": handles, "labels": labels, "loc": "outside lower center", "ncols": min(len(handles), 6)}
 
 
 def _later(tables: list[pd.DataFrame]) -> str | None:

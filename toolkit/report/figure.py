@@ -27,7 +27,7 @@ class RunTables:
     @property
     def simulated(self) -> bool:
         """Whether the world is a simulated one, without the continents of the Earth."""
-        return bool(self.config["world"]["simulated"])
+        return bool((self.config.get("world") or {}).get("simulated"))
 
 
 @dataclass(frozen=True)

@@ -122,10 +122,11 @@ def _content(run: Run) -> dict[str, Any]:
         "apart": apart,
         "leakage": leakage,
         "limits": words.limits(run),
+        "used": words.used(results),
         "trained_share": share(results.model.trainable, results.model.parameters),
         "trained_percent": round(100 * trained, 3),
         "method": words.method_title(results.method),
-        "simulated": run.world.simulated,
+        "simulated": run.simulated,
         "provenance": _provenance(run),
         "configuration": dict(_flat(run.tables.config)),
         "hashes": {name: sha256(run.folder / name) for name in FILES},
@@ -139,18 +140,27 @@ def _content(run: Run) -> dict[str, Any]:
 def _provenance(run: Run) -> dict[str, str]:
     """Return what was run, on what, with what, for how long."""
     results = run.results
-    told = {
+    told: dict[str, str] = {
         "Task": results.task,
         "Method": words.method_title(results.method),
         "Backbone": results.backbone or "none, random weights",
         "Labels": f"{results.labels:,} {results.groups}",
         "Seed": str(results.seed),
-        "World": f"{run.world.path} ({'simulated' if run.world.simulated else 'real'})",
-        "World SHA-256": run.world.sha256,
+        **_looked_at(run),
         "Split SHA-256": run.split.sha256,
         "Time taken": words.durations(results),
     }
     return told | {_sentence_case(name): text for name, text in _flat(run.env) if name != "command"}
+
+
+def _looked_at(run: Run) -> dict[str, str]:
+    told: dict[str, str] = {}
+    if run.world:
+        kind = "simulated" if run.world.simulated else "real"
+        told |= {"World": f"{run.world.path} ({kind})", "World SHA-256": run.world.sha256}
+    if run.data:
+        told |= {"Labels' file": run.data.path, "Labels' file SHA-256": run.data.sha256}
+    return told
 
 
 def _command(run: Run) -> str:

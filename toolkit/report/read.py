@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -12,6 +13,7 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from toolkit.errors import UserError, unknown
 from toolkit.report.figure import RunTables
+from toolkit.split import Apart
 from toolkit.stats import LEVEL
 
 FILES = (
@@ -79,6 +81,7 @@ class Results:
     """results.json. `labels` counts the labelled groups; `groups` is what the task calls them, in the plural.
 
     `backbone` is None where nothing was pretrained. `baseline_differences` may lack baselines: older runs have none.
+    `contributions` are the primary score where the fields, and where the columns, are those of other examples.
     """
 
     task: str
@@ -95,32 +98,48 @@ class Results:
     comparison: Comparison | None = None
     groups: str = "groups"
     baseline_differences: Mapping[str, Mapping[str, Difference]] = field(default_factory=dict)
+    contributions: Mapping[str, Number] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of the split: its years, its groups and how many windows were cut."""
+    """One part of the split: its groups, first and last time of its rows in each year, how many rows and windows."""
 
-    years: tuple[int, ...]
     groups: tuple[str, ...]
+    spans: tuple[tuple[datetime, datetime], ...]
+    rows: int
     windows: int
+
+    @property
+    def years(self) -> tuple[int, ...]:
+        """The years that have rows."""
+        return tuple(first.year for first, _ in self.spans)
 
 
 @dataclass(frozen=True)
 class Split:
-    """split.json: which groups are in which part."""
+    """split.json: which groups and times are in which part, and what is said to hold between them."""
 
     seed: int
+    apart: Apart
     parts: Mapping[str, Part]
     sha256: str
 
 
 @dataclass(frozen=True)
 class World:
-    """The data a run looked at, as its configuration names them."""
+    """The world that a run looked at, as its configuration names it."""
 
     path: str
     simulated: bool
+    sha256: str
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """The file or folder of labels that a run read in place of the world's own, as its configuration names it."""
+
+    path: str
     sha256: str
 
 
@@ -129,7 +148,8 @@ class Run:
     """A finished run folder. The curves have a row per training step; `scratch_curve` is None where there is none."""
 
     folder: Path
-    world: World
+    world: World | None
+    data: LabelFile | None
     env: Mapping[str, Any]
     split: Split
     curve: pd.DataFrame
@@ -140,6 +160,11 @@ class Run:
     def results(self) -> Results:
         """The scores of the run."""
         return self.tables.results
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the world is a simulated one."""
+        return self.world is not None and self.world.simulated
 
 
 def read_run(folder: Path) -> Run:
@@ -158,7 +183,8 @@ def read_run(folder: Path) -> Run:
     scratch = folder / SCRATCH_CURVE
     return Run(
         folder=folder,
-        world=_checked(World, config.get("world"), folder / "config.yaml", "world"),
+        world=_looked_at(World, config, "world", folder),
+        data=_looked_at(LabelFile, config, "data", folder),
         env=_mapping(folder / "env.json"),
         split=_checked(Split, _mapping(folder / "split.json"), folder / "split.json"),
         curve=_curve(folder / "metrics.jsonl"),
@@ -167,6 +193,11 @@ def read_run(folder: Path) -> Run:
             config, results, _table(folder / "predictions.csv", "example"), _table(folder / "truth.csv", "group")
         ),
     )
+
+
+def _looked_at(kind: type[_Kind], config: Mapping[str, Any], name: str, folder: Path) -> _Kind | None:
+    content = config.get(name)
+    return None if content is None else _checked(kind, content, folder / "config.yaml", name)
 
 
 def _mapping(path: Path) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from datetime import datetime
+from itertools import combinations, product
 from math import isfinite, nan
 
 from toolkit.report.numbers import UNDEFINED, counted, decimals, duration, interval, number, quantity, share
@@ -86,16 +87,31 @@ def tiles(results: Results) -> list[Tile]:
 
 
 def leakage(split: Split, groups: str) -> tuple[bool, str]:
-    """Return whether no group is in two parts of the split, and say what the parts share."""
+    """Return whether the parts are as far apart as split.json says, and say what they share."""
     pairs = list(combinations(split.parts.values(), 2))
     shared = sorted({group for first, second in pairs for group in {*first.groups} & {*second.groups}})
-    years = sorted({year for first, second in pairs for year in {*first.years} & {*second.years}})
-    if shared:
+    if shared and split.apart.groups:
         return False, f"{len(shared)} {groups} are in more than one part, such as {shared[0]}: do not trust the scores."
-    checked = "This was checked against split.json when the page was written."
-    if years:
-        return True, f"No two parts share {groups}. They share the years {', '.join(map(str, years))}. {checked}"
-    return True, f"No two parts share {groups} or years. {checked}"
+    nearest = min((_days_between(*spans) for a, b in pairs for spans in product(a.spans, b.spans)), default=nan)
+    if split.apart.gap_days is not None and nearest < split.apart.gap_days:
+        return (
+            False,
+            f"Two parts are only {nearest:.1f} days apart, not {split.apart.gap_days:g}: do not trust the scores.",
+        )
+    told = [f"The parts share {len(shared)} {groups}, at other times." if shared else f"No two parts share {groups}."]
+    if isfinite(nearest):
+        told.append(
+            f"The nearest times of two parts are {nearest:.0f} days apart." if nearest > 0 else "They share times."
+        )
+    if split.apart.blocks_degrees is not None:
+        told.append(f"Whole blocks of {split.apart.blocks_degrees:g} degrees on the map are in one part each.")
+    return True, f"{' '.join(told)} This was checked against split.json when the page was written."
+
+
+def _days_between(first: tuple[datetime, datetime], second: tuple[datetime, datetime]) -> float:
+    """Return how many days lie between two spans of time, 0 where they overlap."""
+    earlier, later = sorted([first, second])
+    return max((later[0] - earlier[1]).total_seconds() / 86400, 0.0)
 
 
 def limits(run: Run) -> list[str]:
@@ -118,13 +134,26 @@ def limits(run: Run) -> list[str]:
             f"The differences from the {len(results.baseline_differences)} baselines hold together for each metric "
             "(Holm's correction), not over all metrics."
         )
-    if run.world.simulated:
+    if run.simulated:
         told.insert(
             0,
             "The world is simulated: its atmosphere and its labels are made by a model. The scores show that the "
             "method works there, not how well it would do on the real atmosphere.",
         )
     return [*told, *results.notes]
+
+
+def used(results: Results) -> str:
+    """Say what the network takes from the fields and from the columns; empty where it does not look at both."""
+    score = results.metrics[results.primary]
+    told = [
+        f"With the {name} of other examples in place of an example's own it would be "
+        f"{quantity(value, _places(score), score.unit)}."
+        for name, value in results.contributions.items()
+    ]
+    name = metric_title(results.primary)
+    reached = f"The {name if name.isupper() else name.lower()} is {_stated(score, with_interval=False)}."
+    return " ".join([reached, *told]) if told else ""
 
 
 def durations(results: Results) -> str:

@@ -5,6 +5,7 @@ import pytest
 
 from toolkit.data.world import embedded
 from toolkit.data.world.write import SIZES, Size
+from toolkit.errors import UserError
 
 
 def test_the_embedded_world_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -35,3 +36,15 @@ def test_another_generator_makes_another_world(monkeypatch: pytest.MonkeyPatch, 
     assert embedded.generator_version() == before
     (tmp_path / "b.py").write_text("two")
     assert embedded.generator_version() != before
+
+
+def test_a_world_of_another_size_lies_beside_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A size that is asked for has a folder of its own; one that there is not is told before anything is made."""
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path))
+    made: list[Size] = []
+    monkeypatch.setattr(embedded, "write_world", lambda folder, size, *_: made.append(size) or folder.mkdir())
+    tiny = embedded.embedded_world(size="tiny")
+    assert tiny == embedded.embedded_folder("tiny") != embedded.embedded_folder()
+    assert made == [SIZES["tiny"]]
+    with pytest.raises(UserError, match="Did you mean 'tiny'"):
+        embedded.embedded_world(size="tinny")

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from toolkit.data.world.best_track import best_track_of
-from toolkit.data.world.events import KINDS, column_water, event_table
+from toolkit.data.world.events import KINDS, Events, season_events
+from toolkit.data.world.observe import regular_axes
 from toolkit.data.world.season import Plan, Season, run_seasons
 from toolkit.data.world.sphere import Sphere
-from toolkit.data.world.tracer import coarse_fields
 from toolkit.data.world.vortices import Cyclone
 from toolkit.geodesy import distance_km, longitude_difference
 
@@ -17,6 +17,7 @@ START = np.datetime64("2001-08-01T00", "s")
 FRAMES = 49
 PLAN = Plan(days=12, truncation=42)
 SPHERE = Sphere(42)
+LATITUDE, LONGITUDE = regular_axes(65)
 
 
 def bump(lat: float, lon: float, high_km: float, wide_km: float) -> torch.Tensor:
@@ -36,7 +37,17 @@ def quiet() -> torch.Tensor:
 
 def table(states: torch.Tensor, cyclones: tuple[Cyclone, ...] = ()) -> pd.DataFrame:
     """The events of a season made of these states."""
-    return event_table(Season(2001, states, cyclones), PLAN, START)
+    return events(states, cyclones).table
+
+
+def events(states: torch.Tensor, cyclones: tuple[Cyclone, ...] = ()) -> Events:
+    """The events of a season made of these states, and their cells."""
+    return season_events(Season(2001, states, cyclones), PLAN, START)
+
+
+def mask_of(found: Events, kind: str) -> np.ndarray:
+    """The cells (time, lat, lon) of a kind."""
+    return found.masks[:, KINDS.index(kind)]
 
 
 def with_high(lat: float, lon: float, days: float) -> torch.Tensor:
@@ -124,7 +135,7 @@ def test_a_broad_a_short_or_an_equatorward_wind_is_no_filament() -> None:
 def test_a_cyclone_is_found_under_its_best_track_name() -> None:
     """Every fix of tropical-storm strength is inside the box of its day, across the meridian of Greenwich."""
     season = Season(2001, quiet(), (cyclone(18, 5, 30.0), cyclone(-15, 200, 8.0)))
-    found = event_table(season, PLAN, START)
+    found = season_events(season, PLAN, START).table
     fixes = best_track_of([season])
     strong = fixes[fixes.wind_kt >= 34]
     assert set(found.kind) == {"tropical_cyclone"}
@@ -148,26 +159,66 @@ def test_a_cyclone_of_a_single_fix_is_no_event() -> None:
     assert len(table(quiet(), (brief,))) == 0
 
 
-def test_water_stays_between_the_driest_and_the_moistest_climate() -> None:
-    """Carried water keeps within 4 and 46 kg m-2; the equator is at 46."""
-    moved = column_water(coarse_fields(Season(2001, with_band(40, 0, 1500, 500), ()), PLAN))
-    assert moved.min() >= 4 - 1e-6
-    assert moved.max() <= 46 + 1e-6
-    np.testing.assert_allclose(moved[0, 32], 46, rtol=1e-5)
-    assert moved[28, 14:20, 0].mean() > moved[0, 14:20, 0].mean() + 2
+def test_no_event_has_no_cell() -> None:
+    """The maps of a quiet season are empty, one for each frame and kind."""
+    found = events(quiet())
+    assert found.masks.shape == (FRAMES, len(KINDS), 65, 128)
+    assert not found.masks.any()
+
+
+def test_the_cells_of_a_cyclone_are_those_within_500_km_of_its_strong_fixes() -> None:
+    """At the time of a fix of 34 kt and more the nearest cells are marked, across Greenwich; at other times none."""
+    season = Season(2001, quiet(), (cyclone(18, 5, 30.0), cyclone(-15, 200, 8.0)))
+    mask = mask_of(season_events(season, PLAN, START), "tropical_cyclone")
+    fixes = best_track_of([season])
+    strong = fixes[fixes.wind_kt >= 34]
+    assert set(strong.storm) < set(fixes.storm)
+    for fix in strong.itertuples():
+        frame = int((np.datetime64(fix.time) - START) / np.timedelta64(6, "h"))
+        near = distance_km(fix.latitude, fix.longitude, LATITUDE[:, None], LONGITUDE) <= 500
+        assert near.sum() > 4
+        np.testing.assert_array_equal(mask[frame], near)
+    assert mask.any((1, 2)).sum() == len(strong)
+
+
+def test_the_cells_of_an_event_lie_in_its_box_and_reach_its_edges() -> None:
+    """At the frames of a row cells of its kind are marked, their outermost edges are its box, and no others are."""
+    found = events(with_high(62, 359, days=4))
+    for kind in ("blocking", "heat"):
+        rows, mask = found.table.query("kind == @kind"), mask_of(found, kind)
+        drawn = np.zeros_like(mask)
+        for row in rows.itertuples():
+            first, last = (int((np.datetime64(time) - START) / np.timedelta64(6, "h")) for time in (row.start, row.end))
+            half = 180 / 64 / 2
+            rows_in = (row.latitude_min < LATITUDE) & (row.latitude_max > LATITUDE)
+            columns_in = (LONGITUDE - row.longitude_min) % 360 < row.longitude_max - row.longitude_min
+            drawn[first : last + 1] |= rows_in[:, None] & columns_in
+            if kind == "blocking":  # there is but one
+                cells = mask[first : last + 1].any(0)
+                assert LATITUDE[cells.any(1)].max() + half == pytest.approx(row.latitude_max, abs=0.01)
+                assert LATITUDE[cells.any(1)].min() - half == pytest.approx(row.latitude_min, abs=0.01)
+                assert mask[first : last + 1].any((1, 2)).all()
+        assert not (mask & ~drawn).any()
+        assert mask.any()
+
+
+def test_what_the_table_leaves_out_has_no_cell() -> None:
+    """A reversal that does not last three days is on no map either."""
+    assert not mask_of(events(with_high(62, 0, days=2)), "blocking").any()
 
 
 def test_events_follow_from_the_season() -> None:
-    """The same season gives the same table."""
-    states = with_high(62, 359, days=4)
-    pd.testing.assert_frame_equal(table(states), table(states))
+    """The same season gives the same table and maps."""
+    first, second = (events(with_high(62, 359, days=4)) for _ in range(2))
+    pd.testing.assert_frame_equal(first.table, second.table)
+    np.testing.assert_array_equal(first.masks, second.masks)
 
 
 @pytest.mark.slow
 def test_a_simulated_season_has_several_kinds_and_none_dominates() -> None:
     """In a simulated season no kind is more than three in four of the events; every row is a proper box and day."""
     plan = Plan(days=10, truncation=42, step=1800.0)
-    found = event_table(run_seasons(plan, 1, [2001], lambda _: None)[0], plan, START)
+    found = season_events(run_seasons(plan, 1, [2001], lambda _: None)[0], plan, START).table
     assert set(found.kind) <= set(KINDS)
     share = found.groupby("kind").event.nunique() / found.event.nunique()
     assert len(share) >= 3

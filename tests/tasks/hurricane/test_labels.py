@@ -52,6 +52,14 @@ def test_the_place_24_h_later_is_the_same_storms(world: Path) -> None:
     np.testing.assert_allclose(beta["longitude_24h"] % 360, [181.0, np.nan])
 
 
+def test_a_file_stands_for_the_folder_that_holds_it(world: Path) -> None:
+    """Labels of a best track by itself, whatever its name, are those of a world with it."""
+    track = (world / "hurdat2.txt").rename(world / "atlantic.txt")
+    from_file = labels(track)
+    track.rename(world / "hurdat2.txt")
+    pd.testing.assert_frame_equal(from_file, labels(world))
+
+
 def test_a_world_without_cyclones_is_an_error(world: Path) -> None:
     """A missing file and a file of lows alone are errors that name it."""
     (world / "hurdat2.txt").write_text(

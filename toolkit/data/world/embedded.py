@@ -1,4 +1,4 @@
-"""The small simulated world that a command uses when it is given none: made once, kept in the cache."""
+"""The simulated worlds that a command uses when it is given none: made once, kept in the cache."""
 
 import hashlib
 from collections.abc import Callable
@@ -11,15 +11,18 @@ from toolkit.files import made_once
 SIZE, SEED = "small", 0
 
 
-def embedded_folder() -> Path:
-    """Return where the embedded world lies once it is made."""
-    return cache_folder() / "worlds" / f"{SIZE}-{SEED}-{generator_version()}"
+def embedded_folder(size: str = SIZE) -> Path:
+    """Return where the embedded world of a size lies once it is made."""
+    return cache_folder() / "worlds" / f"{size}-{SEED}-{generator_version()}"
 
 
-def embedded_world(progress: Callable[[float], None] = lambda _: None) -> Path:
-    """Return the folder of the embedded world, simulated first where this version's world is not in the cache yet."""
-    folder = embedded_folder()
-    made_once(folder, lambda: write_world(folder, size_named(SIZE), SEED, progress))
+def embedded_world(progress: Callable[[float], None] = lambda _: None, size: str = SIZE) -> Path:
+    """Return the folder of the embedded world, simulated first where this version's world is not in the cache yet.
+
+    `UserError` for a size that there is not.
+    """
+    folder, plan = embedded_folder(size), size_named(size)
+    made_once(folder, lambda: write_world(folder, plan, SEED, progress))
     return folder
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from toolkit.data.world.events import event_table
+from toolkit.data.world.events import Events, season_events
 from toolkit.data.world.observe import VARIABLES, Errors, observe
 from toolkit.data.world.ozone import station_series
 from toolkit.data.world.season import Plan, Season, run_seasons, season_times
@@ -40,6 +40,7 @@ class Size:
 
 
 SIZES = {
+    "tiny": Size(tuple(range(2001, 2005)), Plan(days=6)),
     "small": Size(tuple(range(2001, 2005)), Plan(days=30)),
     "large": Size(tuple(range(2001, 2013)), Plan(days=60)),
 }
@@ -47,12 +48,12 @@ SIZES = {
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """A season as it is seen: packed fields (time, variable, lat, lon) int16, hourly ozone, events."""
+    """A season as it is seen: packed fields (time, variable, lat, lon) int16, hourly ozone, extreme events."""
 
     season: Season
     packed: np.ndarray
     ozone: pd.DataFrame
-    events: pd.DataFrame
+    events: Events
 
 
 def size_named(name: str) -> Size:
@@ -85,7 +86,8 @@ def _simulate_group(plan: Plan, seed: int, years: tuple[int, ...], passed: Any) 
     for season in run_seasons(plan, seed, years, lambda _: passed.put(1)):
         rng, start = np.random.default_rng([seed, season.year, 1]), season_times(season.year, 1)[0]
         packed = np.stack([_packed(observe(sphere, state, Errors(), rng)) for state in season.states])
-        seen.append(Seen(season, packed, station_series(season, plan, seed, start), event_table(season, plan, start)))
+        ozone, events = station_series(season, plan, seed, start), season_events(season, plan, start)
+        seen.append(Seen(season, packed, ozone, events))
     return seen
 
 

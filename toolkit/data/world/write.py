@@ -4,6 +4,10 @@ fields.zarr         ERA5's layout and names, packed as 16-bit integers, NaN in t
 hurdat2.txt         the best track, in NHC's layout; empty where no cyclone became a storm
 stations.csv        hourly ozone at stations (ppb; an empty field was not measured); stations_meta.csv describes them
 events.csv          extreme events, one row per event and day
+extremes.nc         the cells of these events every six hours on the 2.8 degree grid they are found on, in the layout of
+                    ClimateNetLarge (Kim et al. 2025, doi:10.1038/s41597-025-05480-0): the variable `label` with
+                    dimensions (time, class, annotator, latitude, longitude), 1 where the kind of event that the
+                    coordinate `class` names is, else 0; here uint8, by one annotator, the definitions of the events
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +19,7 @@ import pandas as pd
 import xarray as xr
 
 from toolkit.data.best_track import write_best_track
+from toolkit.data.label_kinds import KINDS
 from toolkit.data.world.best_track import best_track_of
 from toolkit.data.world.observe import VARIABLES, regular_axes
 from toolkit.data.world.season import season_times
@@ -33,6 +38,7 @@ ATTRIBUTES = {
     "v_component_of_wind": ("m s**-1", "northward_wind"),
     "geopotential": ("m**2 s**-2", "geopotential"),
 }
+TIME_ENCODING: dict[str, Any] = {"units": "hours since 1900-01-01", "dtype": "int64"}
 MISSING = "NaN marks places where nothing was observed"
 
 
@@ -50,8 +56,9 @@ def write_world(folder: Path, size: Size, seed: int, progress: Callable[[float],
         _write_fields(temporary / "fields.zarr", seen, about)
         _write_storms(temporary / "hurdat2.txt", best_track_of([part.season for part in seen]))
         stations_of(seed).to_csv(temporary / "stations_meta.csv", index=False)
-        for file, tables in (("stations.csv", [s.ozone for s in seen]), ("events.csv", [s.events for s in seen])):
+        for file, tables in (("stations.csv", [s.ozone for s in seen]), ("events.csv", [s.events.table for s in seen])):
             pd.concat(tables, ignore_index=True).to_csv(temporary / file, index=False)
+        _write_extremes(temporary / "extremes.nc", seen, about)
     return folder
 
 
@@ -65,13 +72,8 @@ def _write_storms(path: Path, fixes: pd.DataFrame) -> None:
 
 def _write_fields(path: Path, seen: Sequence[Seen], about: dict[str, Any]) -> None:
     packed = np.concatenate([part.packed for part in seen])
-    latitude, longitude = regular_axes(packed.shape[-2])
-    coordinates = {
-        "time": np.concatenate([season_times(part.season.year, len(part.packed)) for part in seen]),
-        "level": ("level", np.array([LEVEL_HPA]), {"units": "hPa"}),
-        "latitude": ("latitude", latitude, {"units": "degrees_north"}),
-        "longitude": ("longitude", longitude, {"units": "degrees_east"}),
-    }
+    coordinates = _coordinates(seen, packed.shape[-2])
+    coordinates["level"] = ("level", np.array([LEVEL_HPA]), {"units": "hPa"})
     variables = {}
     for index, name in enumerate(VARIABLES):
         units, standard_name = ATTRIBUTES[name]
@@ -80,5 +82,30 @@ def _write_fields(path: Path, seen: Sequence[Seen], about: dict[str, Any]) -> No
         variables[name] = (("time", "level", "latitude", "longitude"), packed[:, index, None], attributes)
     dataset = xr.Dataset(variables, coordinates, about)
     encoding: dict[str, Any] = {name: {"chunks": (16, 1, *packed.shape[2:])} for name in VARIABLES}
-    encoding["time"] = {"units": "hours since 1900-01-01", "dtype": "int64"}
+    encoding["time"] = TIME_ENCODING
     dataset.to_zarr(path, mode="w", consolidated=False, encoding=encoding)
+
+
+def _write_extremes(path: Path, seen: Sequence[Seen], about: dict[str, Any]) -> None:
+    masks = np.concatenate([part.events.masks for part in seen])[:, :, None].astype(np.uint8)
+    coordinates = _coordinates(seen, masks.shape[-2]) | {"class": list(KINDS), "annotator": [0]}
+    dimensions = ("time", "class", "annotator", "latitude", "longitude")
+    attributes = {"long_name": "cells of extreme events", "flag_values": [0, 1], "flag_meanings": "absent present"}
+    kept = {name: value for name, value in about.items() if name != "missing_data"}
+    dataset = xr.Dataset({"label": (dimensions, masks, attributes)}, coordinates, kept)
+    chunks = (min(16, len(masks)), 1, 1, *masks.shape[-2:])
+    encoding = {
+        "label": {"zlib": True, "complevel": 5, "chunksizes": chunks, "_FillValue": None},
+        "time": TIME_ENCODING,
+    }
+    dataset.to_netcdf(path, engine="netcdf4", encoding=encoding)
+
+
+def _coordinates(seen: Sequence[Seen], rows: int) -> dict[str, Any]:
+    """Return the times of the seasons and the axes of the regular grid with `rows` latitudes."""
+    latitude, longitude = regular_axes(rows)
+    return {
+        "time": np.concatenate([season_times(part.season.year, len(part.packed)) for part in seen]),
+        "latitude": ("latitude", latitude, {"units": "degrees_north"}),
+        "longitude": ("longitude", longitude, {"units": "degrees_east"}),
+    }

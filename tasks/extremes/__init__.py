@@ -1,0 +1,1 @@
+"""Extreme events: where tropical cyclones, filaments, blocks and heat are, or will be some days later."""

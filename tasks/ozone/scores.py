@@ -1,0 +1,47 @@
+"""Scores of the ozone task: errors by lead, by type of area and by region, and days over the limits."""
+
+from collections.abc import Sequence
+
+from tasks.ozone.labels import NAME
+from toolkit.metrics import Metric
+from toolkit.scores.numbers import (
+    Stated,
+    bias,
+    exceedance_csi,
+    explained_variance,
+    mean_absolute_error,
+    root_mean_square_error,
+)
+
+LIMIT_PPB = 60.0
+"""120 ug m-3, the target value of Directive 2008/50/EC for the daily maximum of 8-hour means, at 20 C."""
+AREAS = ("rural", "suburban", "urban")
+
+
+def forecast_metrics(leads: Sequence[int]) -> tuple[Metric, ...]:
+    """Return the metrics of a forecast: over all leads, by lead, and by type of area."""
+    columns = tuple(f"{NAME}_{lead}d" for lead in leads)
+    whole = Stated(columns, "ppb", "daily maximum ozone at all leads")
+    by_lead = {lead: Stated((f"{NAME}_{lead}d",), "ppb", f"daily maximum ozone, lead {lead} d") for lead in leads}
+    by_area = {area: Stated(columns, "ppb", whole.words, ("type_of_area", area)) for area in AREAS}
+    return (
+        root_mean_square_error("rmse", whole),
+        mean_absolute_error("mae", whole),
+        explained_variance("r2", whole),
+        bias("bias", whole),
+        exceedance_csi("csi", whole, LIMIT_PPB),
+        *(root_mean_square_error(f"rmse_{lead}d", stated) for lead, stated in by_lead.items()),
+        *(exceedance_csi(f"csi_{lead}d", stated, LIMIT_PPB) for lead, stated in by_lead.items()),
+        *(root_mean_square_error(f"rmse_{area}", stated) for area, stated in by_area.items()),
+    )
+
+
+def station_metrics(target: str, unit: str) -> tuple[Metric, ...]:
+    """Return the metrics of one statistic of AQ-Bench."""
+    stated = Stated((target,), unit, target.replace("_", " "))
+    return (
+        root_mean_square_error("rmse", stated),
+        explained_variance("r2", stated),
+        mean_absolute_error("mae", stated),
+        bias("bias", stated),
+    )

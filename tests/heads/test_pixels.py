@@ -1,0 +1,68 @@
+import pytest
+import torch
+from torch import Tensor
+
+from toolkit.backbones.features import FeatureSpec
+from toolkit.heads.features import Features
+from toolkit.heads.pixels import PixelHead
+
+SPEC = FeatureSpec(("vorticity",), ("s-1",), (0,), 1.0, patch=4, dim=8)
+
+
+def features(b: int = 2, rows: int = 3, columns: int = 4) -> Features:
+    """Random tokens and planes."""
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randn(b, rows * columns, 8, generator=generator)
+    planes = torch.randn(b, 2, 4 * rows, 4 * columns, generator=generator)
+    return Features(tokens, (rows, columns), planes, {}, torch.zeros(b, 0), planes[:, :0])
+
+
+def trained(channels: int) -> PixelHead:
+    """A head whose last layer is not zero."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        head = PixelHead(SPEC, channels)
+        torch.nn.init.normal_(head.out.weight)
+    return head
+
+
+def changed(head: PixelHead, one: Features, other: Features) -> tuple[list[int], list[int]]:
+    """The rows and the columns of the output in which two inputs differ."""
+    differs = (head(one) != head(other))[0].any(0)
+    rows, columns = (torch.nonzero(differs.any(axis)).ravel().tolist() for axis in (1, 0))
+    return rows, columns
+
+
+def test_an_untrained_head_says_its_bias_everywhere() -> None:
+    """The output is the bias at every pixel, or zero where there is none."""
+    out = PixelHead(SPEC, 3, bias=(1.0, -2.0, 0.5))(features())
+    assert out.shape == (2, 3, 12, 16)
+    torch.testing.assert_close(out, torch.tensor([1.0, -2.0, 0.5])[:, None, None].expand(2, 3, 12, 16))
+    assert not PixelHead(SPEC, 3)(features()).any()
+
+
+def test_a_token_speaks_for_its_own_pixels() -> None:
+    """A changed token changes its own patch, and beyond it no more than two convolutions reach."""
+    one, other = features(), features()
+    other.tokens[0, 5] += 1
+    assert changed(trained(1), one, other) == (list(range(4 - 2, 8 + 2)), list(range(4 - 2, 8 + 2)))
+
+
+def test_a_pixel_speaks_for_its_surroundings() -> None:
+    """A changed value of a plane changes the output as far as four convolutions reach."""
+    one, other = features(), features()
+    other.planes[0, 0, 6, 7] += 1
+    assert changed(trained(1), one, other) == (list(range(2, 11)), list(range(3, 12)))
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_missing_value_is_not_a_zero(value: float) -> None:
+    """What is missing gives a finite output, unlike that of a zero in its place."""
+
+    def with_plane(number: float) -> Tensor:
+        given = features()
+        given.planes[:, 0, 3] = number
+        return trained(2)(given)
+
+    assert torch.isfinite(with_plane(value)).all()
+    assert not torch.allclose(with_plane(value), with_plane(0.0))

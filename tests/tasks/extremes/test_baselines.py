@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+
+from tasks.extremes.baselines import baselines
+from tasks.extremes.cells import columns, truth
+from tasks.extremes.labels import KINDS
+from toolkit.examples import Examples
+
+LEADS = (1,)
+
+
+@pytest.mark.parametrize("name", sorted(baselines(LEADS)))
+def test_a_baseline_states_probabilities_of_every_cell(examples: Examples, name: str) -> None:
+    """Every cell has a probability for each kind, also for one that nobody labelled, and the truth is not looked at."""
+    predict = baselines(LEADS)[name](examples, examples)
+    table = predict(examples)
+    true = truth(examples, LEADS)
+    assert table[["example", "cell"]].equals(true[["example", "cell"]])
+    values = table[columns(LEADS)].to_numpy()
+    assert ((values >= 0) & (values <= 1)).all()
+    assert table[f"{KINDS[-1]}_24h"].nunique() == 1
+
+
+@pytest.mark.parametrize("name", ["persistence", "climatology", "gradient boosting"])
+def test_a_baseline_tells_more_than_the_mean(examples: Examples, name: str) -> None:
+    """Where events lie at one latitude and drift slowly, its squared error is less than that of the overall share."""
+    stated = baselines(LEADS)[name](examples, examples)(examples)["tropical_cyclone_24h"].to_numpy()
+    true = truth(examples, LEADS)["tropical_cyclone_24h"].to_numpy()
+    assert np.mean((stated - true) ** 2) < 0.97 * np.var(true)
+    assert stated.mean() == pytest.approx(true.mean(), rel=0.2)

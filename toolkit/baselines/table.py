@@ -1,0 +1,151 @@
+"""Numbers without a network: ridge regression, forests and boosted trees on the columns of the examples.
+
+Each is fitted for every target on the training rows that know it. Its settings are those of a small grid that are best
+on the validation rows.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, QuantileTransformer
+
+from toolkit.errors import UserError
+from toolkit.examples import Examples
+from toolkit.numbers import stating
+from toolkit.task import Baseline
+
+Make = Callable[[list[str], list[str], float, int], Any]
+"""(number columns, word columns, setting, number of rows) -> a scikit-learn regression."""
+RIDGES = (1.0, 10.0, 100.0, 1000.0)
+QUANTILES = 100
+"""So many mark the shape of a column, or one for each row where there are fewer."""
+LEAVES = (1, 2, 5, 20)
+"""Fewest rows in a leaf of a forest's tree."""
+RATES = (0.03, 0.1)
+"""Learning rates of the boosting; the number of trees is chosen with each."""
+MOST_TREES = 400
+
+
+def ridge(targets: Sequence[str], columns: Sequence[str]) -> Baseline:
+    """Return ridge regression of the numbers, brought to a normal distribution, and of the words."""
+
+    def make(numbers: list[str], words: list[str], strength: float, rows: int) -> Any:
+        shaped = make_pipeline(
+            SimpleImputer(strategy="median", add_indicator=True),
+            QuantileTransformer(n_quantiles=min(QUANTILES, rows), output_distribution="normal", random_state=0),
+        )
+        return make_pipeline(_columns(numbers, shaped, words, _one_hot()), Ridge(strength))
+
+    return _tuned(targets, columns, make, RIDGES)
+
+
+def forest(targets: Sequence[str], columns: Sequence[str], trees: int = 300) -> Baseline:
+    """Return a random forest, of which the size of the leaves is chosen."""
+
+    def make(numbers: list[str], words: list[str], leaf: float, _rows: int) -> Any:
+        filled = SimpleImputer(strategy="median", add_indicator=True)
+        model = RandomForestRegressor(trees, min_samples_leaf=int(leaf), max_features=1 / 3, random_state=0)
+        return make_pipeline(_columns(numbers, filled, words, _one_hot()), model)
+
+    return _tuned(targets, columns, make, LEAVES)
+
+
+def boosting(targets: Sequence[str], columns: Sequence[str]) -> Baseline:
+    """Return gradient-boosted trees, which take gaps as they are, of which rate and number are chosen."""
+
+    def fit(train: Examples, validation: Examples) -> Callable[[Examples], pd.DataFrame]:
+        models = []
+        for target in targets:
+            rows, true = _known(train, target)
+            judged, judge = _known(validation, target, train)
+            numbers, words = _kinds(rows, columns)
+            coded = _columns(numbers, "passthrough", words, _ordinal()).fit(rows)
+            categorical = [False] * len(numbers) + [True] * len(words)
+            trials = []
+            for rate in RATES:
+                model = HistGradientBoostingRegressor(
+                    learning_rate=rate, max_iter=MOST_TREES, l2_regularization=1.0, max_features=0.5,
+                    categorical_features=categorical, early_stopping=False, random_state=0,
+                )  # fmt: skip
+                model.fit(coded.transform(rows), true)
+                stages = [_error(said, judge) for said in model.staged_predict(coded.transform(judged))]
+                trials.append((min(stages), int(np.argmin(stages)) + 1, model))
+            _, count, best = min(trials, key=lambda trial: trial[0])
+            best.set_params(max_iter=count).fit(coded.transform(rows), true)
+            models.append(make_pipeline(coded, best))
+        return stating(targets, lambda examples: _stacked(models, examples.table))
+
+    return fit
+
+
+def mean(targets: Sequence[str]) -> Baseline:
+    """Return the baseline that states the training rows' mean of everything."""
+
+    def fit(train: Examples, validation: Examples) -> Callable[[Examples], pd.DataFrame]:  # noqa: ARG001
+        means = train.truth[list(targets)].mean().to_numpy()
+        return stating(targets, lambda examples: np.tile(means, (len(examples), 1)))
+
+    return fit
+
+
+def _tuned(targets: Sequence[str], columns: Sequence[str], make: Make, settings: Sequence[float]) -> Baseline:
+    """Return the baseline that fits a regression for each target, under the setting that suits validation best."""
+
+    def fit(train: Examples, validation: Examples) -> Callable[[Examples], pd.DataFrame]:
+        models = []
+        for target in targets:
+            rows, true = _known(train, target)
+            judged, judge = _known(validation, target, train)
+            numbers, words = _kinds(rows, columns)
+            fitted = [make(numbers, words, setting, len(rows)).fit(rows, true) for setting in settings]
+            models.append(min(fitted, key=lambda model: _error(model.predict(judged), judge)))
+        return stating(targets, lambda examples: _stacked(models, examples.table))
+
+    return fit
+
+
+def _stacked(models: Sequence[Any], rows: Any) -> np.ndarray:
+    return np.stack([model.predict(rows) for model in models], axis=1)
+
+
+def _known(examples: Examples, target: str, instead: Examples | None = None) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the table's rows that know the target, and what it is there; those of `instead` where none does."""
+    true = examples.truth[target].to_numpy(np.float64)
+    there = np.isfinite(true)
+    if there.any():
+        return examples.table[there], true[there]
+    if instead is None:
+        raise UserError(f"No training row knows '{target}', so a baseline has nothing to learn from. Add labels.")
+    return _known(instead, target)
+
+
+def _kinds(table: pd.DataFrame, columns: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the columns that hold numbers, and those that hold words; a column of gaps alone is neither."""
+    known = [name for name in columns if table[name].notna().any()]
+    numbers = [name for name in known if pd.api.types.is_numeric_dtype(table[name])]
+    return numbers, [name for name in known if name not in numbers]
+
+
+def _columns(numbers: list[str], of_numbers: Any, words: list[str], of_words: Any) -> ColumnTransformer:
+    return ColumnTransformer([("numbers", of_numbers, numbers), ("words", of_words, words)])
+
+
+def _one_hot() -> OneHotEncoder:
+    return OneHotEncoder(handle_unknown="ignore")
+
+
+def _ordinal() -> OrdinalEncoder:
+    return OrdinalEncoder(
+        handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan, max_categories=250
+    )
+
+
+def _error(stated: np.ndarray, true: np.ndarray) -> float:
+    return float(np.mean((stated - true) ** 2))

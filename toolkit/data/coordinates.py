@@ -1,0 +1,161 @@
+"""From the axes that files have to the canonical ones: latitude north first, longitude in [0, 360), dated time.
+
+What had to be assumed is added to `notes`, one sentence each; `source` names the file in errors.
+"""
+
+import re
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from toolkit.errors import UserError
+
+Notes = list[str]
+_TIME_NAMES = ("valid_time", "time", "datetime", "date")
+
+
+def coordinate_called(ds: xr.Dataset, names: set[str], standard_name: str) -> str | None:
+    """The coordinate known by one of these names (in small letters), else by its CF standard name."""
+    coordinates = [str(name) for name in ds.coords]
+    by_name = [name for name in coordinates if name.lower() in names]
+    by_standard_name = [name for name in coordinates if ds[name].attrs.get("standard_name") == standard_name]
+    return next(iter(by_name + by_standard_name), None)
+
+
+def with_axis(ds: xr.Dataset, old: str, new: str, values: NDArray[Any]) -> xr.Dataset:
+    """The dataset with the one-dimensional coordinate `old` replaced by `new`, which names the dimension too."""
+    dimension = ds[old].dims[0]
+    ds = ds.drop_vars({old, dimension, new} & set(ds.coords))
+    return ds.rename_dims({} if dimension == new else {dimension: new}).assign_coords({new: values})
+
+
+def _first(problem: NDArray[np.bool_], values: NDArray[Any]) -> str:
+    place = int(np.argmax(problem))
+    return f"{values[place]} is followed by {values[place + 1]} (position {place})"
+
+
+def on_latitude_longitude(ds: xr.Dataset, source: str, notes: Notes) -> xr.Dataset:
+    """The dataset on `latitude`, north to south, and `longitude`, ascending in [0, 360), whatever they were called.
+
+    Raises UserError for axes that are missing, not of one dimension each, or out of order.
+    """
+    for axis, names in (("latitude", {"latitude", "lat"}), ("longitude", {"longitude", "lon"})):
+        found = coordinate_called(ds, names, axis)
+        if found is None:
+            held = ", ".join(f"'{name}'" for name in {*ds.dims, *ds.coords}) or "none"
+            raise UserError(f"{source} has no coordinate '{axis}'. Its coordinates and dimensions: {held}.")
+        if ds[found].ndim != 1:
+            raise UserError(
+                f"Coordinate '{found}' of {source} has {ds[found].ndim} dimensions. Only grids of parallels and "
+                f"meridians can be read: regrid it first."
+            )
+        ds = with_axis(ds, found, axis, np.round(ds[found].values.astype(float), 6))
+    latitude = ds["latitude"].values
+    rising = np.diff(latitude) > 0
+    if not (rising.all() or (np.diff(latitude) < 0).all()) or not (np.abs(latitude) <= 90).all():
+        raise UserError(f"Latitudes of {source} are not in order from pole to pole within -90 to 90: {latitude}.")
+    if rising.size and rising.all():
+        ds = ds.isel(latitude=slice(None, None, -1))
+    longitude = np.unwrap(ds["longitude"].values, period=360)
+    steps = np.diff(longitude)
+    if not ((steps > 0).all() or (steps < 0).all()) or abs(longitude[-1] - longitude[0]) > 360 + 1e-6:
+        raise UserError(f"Longitudes of {source} are not in order once round the globe: {ds['longitude'].values}.")
+    if abs(abs(longitude[-1] - longitude[0]) - 360) < 1e-6:
+        notes.append(f"longitude {ds['longitude'].values[-1]:g} repeats the first one and is left out")
+        ds = ds.isel(longitude=slice(None, -1))
+    ds = ds.assign_coords(longitude=np.round(ds["longitude"].values, 6) % 360)
+    order = np.argsort(ds["longitude"].values)
+    return ds if (np.diff(order) > 0).all() else ds.isel(longitude=order)
+
+
+def on_time(ds: xr.Dataset, source: str, notes: Notes) -> xr.Dataset:
+    """The dataset on `time`, ascending datetime64[ns]; variables that have none beside others that have are left out.
+
+    Raises UserError where there is no time, nor one date in the name of `source`, and for times that are not dates, out
+    of order or there twice.
+    """
+    found = next((name for name in _TIME_NAMES if name in ds.coords), None) or coordinate_called(ds, set(), "time")
+    if found is None:
+        moment = time_in_name(source)
+        if moment is None:
+            raise UserError(
+                f"{source} has no time: neither a coordinate 'time' or 'valid_time' nor one date in its name. "
+                f"Add the coordinate, or put the time in the name, as in _YYYYMMDDHH."
+            )
+        notes.append(f"the time {moment}Z is taken from the file name of {source}")
+        return ds.expand_dims(time=np.array([moment], "datetime64[ns]"))
+    if ds[found].ndim > 1:
+        ds = ds.squeeze([dimension for dimension in ds[found].dims if ds.sizes[dimension] == 1])
+    if ds[found].ndim > 1:
+        raise UserError(f"{source} holds several lead times for each start of a forecast. Pick one step and save that.")
+    times = _dates(ds[found], source, notes)
+    if ds[found].ndim == 0:
+        ds = ds.drop_vars(found).drop_vars("time", errors="ignore").expand_dims(time=times.reshape(1))
+    else:
+        ds = with_axis(ds, found, "time", times)
+        timeless = [name for name in ds.data_vars if "time" not in ds[name].dims]
+        notes.extend(f"variable '{name}' of {source} has no time and is left out" for name in timeless)
+        ds = ds.drop_vars(timeless)
+    steps = np.diff(times.reshape(-1))
+    if (steps == np.timedelta64(0)).any():
+        raise UserError(f"A time of {source} is there twice: {_first(steps == np.timedelta64(0), times)}.")
+    if steps.size and (steps < np.timedelta64(0)).all():
+        ds = ds.isel(time=slice(None, None, -1))
+    elif not (steps > np.timedelta64(0)).all():
+        raise UserError(f"Times of {source} are not in order: {_first(~(steps > np.timedelta64(0)), times)}.")
+    if {"valid_time_start", "valid_time_stop"} <= set(ds.attrs):
+        # ARCO-ERA5's time axis runs on into years that are still empty.
+        ds = ds.sel(time=slice(ds.attrs["valid_time_start"], ds.attrs["valid_time_stop"]))
+    return ds
+
+
+def _dates(axis: xr.DataArray, source: str, notes: Notes) -> NDArray[np.datetime64]:
+    values = axis.values
+    if values.size and all(isinstance(value, str) for value in values.flat):
+        moments = [time_in_name(value) for value in values.flat]
+        if None not in moments:
+            notes.append(
+                "times are taken from names in place of dates; where a name gives the day alone, 00 UTC is meant"
+            )
+            return np.array(moments, "datetime64[ns]").reshape(values.shape)
+    calendar = getattr(values.flat[0], "calendar", None) if values.size else None
+    if calendar is not None:
+        try:
+            index = xr.CFTimeIndex(values.ravel()).to_datetimeindex(unsafe=True, time_unit="ns")
+        except ValueError as error:
+            raise UserError(
+                f"Times of {source} are in the calendar '{calendar}', which has days the real one has not: {error}. "
+                f"Convert it first, for example with xarray's convert_calendar."
+            ) from error
+        notes.append(f"times of {source} are in the calendar '{calendar}' and are read as dates of the real one")
+        values = index.values.reshape(values.shape)
+    if values.dtype.kind != "M" or np.isnat(values).any():
+        raise UserError(
+            f"Coordinate '{axis.name}' of {source} holds {values.dtype} values that are not all dates: {values}. "
+            f"Give it a CF unit such as 'hours since 1900-01-01'."
+        )
+    return values.astype("datetime64[ns]")
+
+
+def time_in_name(source: str) -> np.datetime64 | None:
+    """The one date in a file name, as in era5_2025120100.nc, 2005-01-23-0000-u.nc or 2021-05-24T18:00:00.nc.
+
+    ClimateNet's names, as data-1996-06-09-01-1.nc, go on with digits that are not documented, so no hour is read there.
+    """
+    name = re.sub(r"(?<=data-\d{4}-\d{2}-\d{2})-\d{2}-\d+(?!\d)", "", last_part(source))
+    pattern = r"(?<!\d)(\d{4})([-_]?)(\d{2})\2(\d{2})(?:[-_T]?([01]\d|2[0-3]):?([0-5]\d)?(?!\d|-\d{2}))?(?!\d)"
+    moments = set()
+    for year, _, month, day, hour, minute in re.findall(pattern, name):
+        try:
+            moments.add(datetime(int(year), int(month), int(day), int(hour or 0), int(minute or 0)))
+        except ValueError:
+            continue
+    return np.datetime64(moments.pop(), "m") if len(moments) == 1 else None
+
+
+def last_part(source: str) -> str:
+    """The name of a file without its folders, on any system."""
+    return re.split(r"[/\\]", source.rstrip("/\\"))[-1]

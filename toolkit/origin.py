@@ -1,0 +1,111 @@
+"""Where a run's fields and labels come from, and what becomes of them: stores, and a table of rows with their parts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from toolkit.data.prepare import prepared, prepared_maps
+from toolkit.data.store import NO_FIELDS, Store
+from toolkit.data.world_identity import data_identity, world_identity
+from toolkit.errors import UserError
+from toolkit.labels import LEFT_OUT, checked_labels
+from toolkit.task import Task
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A world, whose fields are looked at, and `data`, whose labels stand in for the world's own; None for neither."""
+
+    world: Path | None
+    data: Path | None = None
+
+    @property
+    def labels(self) -> Path:
+        """What the task reads its labels from; `UserError` where there is neither, or nothing of that name."""
+        path = self.data or self.world
+        if path is None:
+            raise UserError("There are no labels: name a world folder (--world) or the labels' own file (--data).")
+        if not path.exists():
+            raise UserError(f"There is no file or folder of labels {path}.")
+        return path
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What examples are cut from.
+
+    labels: one row per labelled thing at a time that the store has; part (n,): "train", "validation", "test" or "" for
+    each; left_out: why rows are missing, with counts; label_maps: the fields that are to be predicted.
+    """
+
+    store: Store
+    label_maps: Store
+    labels: pd.DataFrame
+    part: NDArray[np.str_]
+    left_out: dict[str, int]
+
+    def rows(self, part: str, groups: tuple[str, ...] | None = None) -> NDArray[np.bool_]:
+        """Return which rows are in a part, of all its groups or of those named."""
+        mine = self.part == part
+        return mine if groups is None else mine & self.labels["group"].isin(groups).to_numpy()
+
+    def groups(self, part: str) -> list[str]:
+        """Return the groups that have rows in a part."""
+        return sorted(self.labels["group"][self.rows(part)].unique())
+
+
+def gathered_material(task: Task, origin: Origin, grid_degrees: float | None) -> Material:
+    """Prepare the stores, read the labels and say to which part each row belongs.
+
+    Raises `UserError` for labels that cannot be used or split, and where the store has fields at no row's time.
+    """
+    store = fields_of(task, origin, grid_degrees)
+    labels = checked_labels(task, origin.labels)
+    left_out = dict(labels.attrs[LEFT_OUT])
+    timely = has_field(task, store, labels)
+    if not timely.any():
+        raise UserError(
+            f"None of the {len(labels)} labelled rows lies in the fields of {origin.world}, {store.time[0]} to "
+            f"{store.time[-1]}. Take fields and labels of the same years."
+        )
+    left_out |= {"no field at their time": int((~timely).sum())} if (~timely).any() else {}
+    labels = labels[timely].reset_index(drop=True)
+    label_maps = NO_FIELDS
+    if task.maps is not None:
+        label_maps = prepared_maps(origin.labels, task.maps.variables, task.maps.open, store)
+    part = task.split(labels)
+    lost = int((part == "").sum())
+    left_out |= {"too near in time to another part": lost} if lost else {}
+    return Material(store, label_maps, labels, part.to_numpy(str), left_out)
+
+
+def has_field(task: Task, store: Store, labels: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which rows are at a time that the store has (n,); all of them for a task that looks at no fields."""
+    if not task.sees_fields:
+        return np.ones(len(labels), bool)
+    return np.isin(labels["time"].to_numpy("datetime64[s]"), store.time)
+
+
+def fields_of(task: Task, origin: Origin, grid_degrees: float | None) -> Store:
+    """Return the store of the fields that a task looks at, an empty one where it looks at none."""
+    if not task.sees_fields:
+        return NO_FIELDS
+    if origin.world is None:
+        raise UserError(f"The task {task.name} looks at fields: name a world folder (--world).")
+    return prepared(origin.world, (*task.inputs.variables, *task.inputs.also), grid_degrees)
+
+
+def identity(task: Task, origin: Origin, store: Store) -> dict[str, Any]:
+    """Return what a run records of its world and of its labels' file: {"world": ..., "data": ...}, None for none.
+
+    A world of which neither fields nor labels are read is none of the run's.
+    """
+    read = origin.world if task.sees_fields or origin.data is None else None
+    return {
+        "world": world_identity(read, store) if read else None,
+        "data": data_identity(origin.labels) if origin.data else None,
+    }
