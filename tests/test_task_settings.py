@@ -28,6 +28,7 @@ def rain(tmp_path: Path) -> str:
 def test_a_task_is_made_under_its_options_for_its_labels(rain: str, tmp_path: Path) -> None:
     """Options and labels' path reach the function, and both are in the settings of the run."""
     labels = tmp_path / "labels.csv"
+    labels.touch()
     task, settings = task_and_settings(rain, None, ["days=3"], {"data": labels})
     assert task.summary == f"3 {labels}"
     assert settings.options == {"days": 3}

@@ -74,7 +74,8 @@ def well_inside(pixel: NDArray[np.float64], side: int) -> NDArray[np.bool_]:
 
 def _shifted(task: Task, store: Store, rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """Return the rows with latitude and longitude moved to the centre of a window that keeps them inside the margin."""
-    reach = np.maximum((np.array(task.inputs.window) - 1) / 2 - task.placement.margin, 0)
+    half, margin = (np.array(task.inputs.window) - 1) / 2, task.placement.margin
+    reach = np.zeros(2) if margin is None else np.maximum(half - margin, 0)
     shift = rng.uniform(-1, 1, (len(rows), 2)) * reach * [store.latitude_spacing, store.longitude_spacing]
     return rows.assign(
         latitude=(rows["latitude"] + shift[:, 0]).clip(-89, 89), longitude=(rows["longitude"] + shift[:, 1]) % 360

@@ -42,15 +42,15 @@ class Inputs:
 class Placement:
     """How windows are cut around the labelled rows.
 
-    A row lies at a random place of its window, at least `margin` pixels from the edge; in the middle where the margin
-    is half the window. Where rows are `objects`, a window shows all of them that lie in it and none that is not among
+    A row lies in the middle of its window or, with a `margin`, at a random place at least so many pixels from the edge.
+    Where rows are `objects`, a window shows all of them that lie in it and none that is not among
     the labels given, since what is not labelled would be learned as absent; else every row is an example by itself.
     For every window with an object there are `background` windows without any, at latitudes of the labelled rows. For
     training, few rows are cut more than once, each time at another place, as long as that makes no more than
     `most_recut` windows.
     """
 
-    margin: int = 0
+    margin: int | None = None
     objects: bool = False
     background: float = 0.0
     most_recut: int = 0

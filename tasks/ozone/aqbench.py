@@ -9,6 +9,7 @@ import pandas as pd
 
 from toolkit.data.text_table import first_line, numbers, read_header, read_text_table, without_repeats
 from toolkit.errors import UserError, unknown
+from toolkit.numbers import Target
 
 WORDS = ("country", "htap_region", "climatic_zone", "type", "type_of_area")
 LAND_COVER = (
@@ -26,13 +27,19 @@ PREDICTORS = (*WORDS, *NUMBERS)
 """All that is said of a place but where it is."""
 COORDINATES = ("latitude", "longitude")
 TARGETS = {
-    **dict.fromkeys(("o3_average_values", "o3_daytime_avg", "o3_nighttime_avg", "o3_median"), "ppb"),
-    **dict.fromkeys(("o3_perc25", "o3_perc75", "o3_perc90", "o3_perc98"), "ppb"),
-    **dict.fromkeys(("o3_dma8eu", "o3_avgdma8epax", "o3_drmdmax1h"), "ppb"),
-    **dict.fromkeys(("o3_w90", "o3_aot40"), "ppb h"),
-    **dict.fromkeys(("o3_nvgt070", "o3_nvgt100"), "days"),
-}
-"""The statistics and their units."""
+    target.column: target
+    for target in (
+        Target("o3_average_values", "ppb", 28, 6.4), Target("o3_daytime_avg", "ppb", 33, 6.2),
+        Target("o3_nighttime_avg", "ppb", 22, 7.1), Target("o3_median", "ppb", 26, 7.0),
+        Target("o3_perc25", "ppb", 16, 7.8), Target("o3_perc75", "ppb", 37, 6.4),
+        Target("o3_perc90", "ppb", 47, 7.1), Target("o3_perc98", "ppb", 61, 9.7),
+        Target("o3_dma8eu", "ppb", 58, 9.3), Target("o3_avgdma8epax", "ppb", 38, 6.4),
+        Target("o3_drmdmax1h", "ppb", 54, 8.3), Target("o3_w90", "ppb h", 170, 120),
+        Target("o3_aot40", "ppb h", 16_000, 10_000), Target("o3_nvgt070", "days", 9, 12),
+        Target("o3_nvgt100", "days", 2, 4),
+    )
+}  # fmt: skip
+"""The statistics, with usual values of the training stations."""
 PARTS = {"train": "train", "val": "validation", "test": "test"}
 """What the column `dataset` calls the parts of the official split."""
 

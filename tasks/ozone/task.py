@@ -23,7 +23,7 @@ from toolkit.heads.numbers import NumberHead
 from toolkit.numbers import Target, decode, encode, loss
 from toolkit.scores.numbers import choose_exceedance, keep_exceedances
 from toolkit.split import ByBlock, ByColumn, ByYear, Split
-from toolkit.task import Inputs, Placement, Task
+from toolkit.task import Inputs, Task
 
 WORLD_COLUMNS = (
     "mda8_0d", "mda8_m1d", "mda8_m2d", "mda8_mean", "mda8_days", *SEASON,
@@ -54,7 +54,7 @@ def ozone(
     share `fold` of five is the test. With `coordinates` AQ-Bench's predictors include where a station is.
     """
     if data is not None and is_aqbench(data):
-        return _station_task(data, target, coordinates, _cut(split, fold, ByColumn("dataset", PARTS)))
+        return _station_task(target, coordinates, _cut(split, fold, ByColumn("dataset", PARTS)))
     return _forecast_task(data, definition, _cut(split, fold, ByYear(GAP_DAYS, whole_groups=False)))
 
 
@@ -71,7 +71,6 @@ def _forecast_task(data: Path | None, definition: str, split: Split) -> Task:
         name="ozone",
         summary=SUMMARY,
         inputs=Inputs(variables=("vorticity", "divergence"), frames=(-6, 0), window=WINDOW, columns=columns),
-        placement=Placement(margin=WINDOW[0] // 2),
         labels=partial(_rows, definition=definition),
         head=partial(NumberHead, numbers=len(targets)),
         encode=partial(encode, targets=targets),
@@ -93,17 +92,15 @@ def _forecast_task(data: Path | None, definition: str, split: Split) -> Task:
         figures=forecast_figures(LEADS),
         groups="stations",
         needs=NEEDS,
-        defaults={"epochs": 8, "validations": 6},
+        defaults={"epochs": 3, "validations": 4},
     )
 
 
-def _station_task(data: Path, target: str, coordinates: bool, split: Split) -> Task:
+def _station_task(target: str, coordinates: bool, split: Split) -> Task:
     if target not in TARGETS:
         raise unknown("target", target, TARGETS)
-    columns, unit = predictors(coordinates), TARGETS[target]
-    values = _stations(data)[target]
-    wanted = Target(target, unit, float(values.mean()), float(values.std()))
-    metrics = station_metrics(target, unit)
+    columns, wanted = predictors(coordinates), TARGETS[target]
+    metrics = station_metrics(target, wanted.unit)
     return Task(
         name="ozone",
         summary=SUMMARY,
@@ -122,10 +119,10 @@ def _station_task(data: Path, target: str, coordinates: bool, split: Split) -> T
             "gradient boosting": boosting([target], columns),
         },
         split=split,
-        figures=station_figures(target, unit),
+        figures=station_figures(target, wanted.unit),
         groups="stations",
         needs=NEEDS,
-        defaults={"method": "scratch", "epochs": 20, "lr": 5e-3, "batch_size": 64, "validations": 20},
+        defaults={"method": "scratch", "epochs": 40, "lr": 5e-3, "batch_size": 64, "validations": 40},
     )
 
 

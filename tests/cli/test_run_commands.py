@@ -94,7 +94,7 @@ def test_a_model_runs_over_whole_fields(command, finished: Path, tiny_world: Pat
     answer = command("predict", finished, "--fields", tmp_path / "two.nc", "--out", tmp_path / "out", "--json", "-q")
     assert answer.exit_code == 0, answer.stderr
     assert json.loads(answer.stdout)["times"] == 2
-    assert (tmp_path / "out" / "detections.csv").read_text().startswith("time,lat,lon,probability")
+    assert (tmp_path / "out" / "detections.csv").read_text().startswith("time,latitude,longitude,probability")
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """From a world folder to the training stores it is read from, made once and kept in the cache."""
 
 import hashlib
+import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -61,10 +62,16 @@ def prepared(world: Path, variables: tuple[str, ...], grid_degrees: float | None
 
 
 def prepared_maps(path: Path, variables: tuple[str, ...], read: Callable[[Path], "Dataset"], like: Store) -> Store:
-    """Return the store of label maps read from `path`, on the grid of the store `like`, written into the cache."""
+    """Return the store of label maps read from `path`, on the grid of the store `like`, written into the cache.
+
+    It is made anew where the module that defines `read`, or what is bound to it, has changed.
+    """
     from toolkit.data.on_grid import maps_on_grid
 
-    key = _key(path, f"maps {variables} {like.latitude.tolist()} {like.longitude.tolist()}")
+    how = getattr(read, "func", read), getattr(read, "args", ()), getattr(read, "keywords", {})
+    code = inspect.getsource(inspect.getmodule(how[0]) or how[0])
+    about = f"{code} {how[1:]} {variables} {like.latitude.tolist()} {like.longitude.tolist()}"
+    key = _key(path, f"maps {about}")
     return _stored(key, lambda: maps_on_grid(read(path), like), variables, may_be_constant=True)
 
 

@@ -81,7 +81,7 @@ class Results:
     """results.json. `labels` counts the labelled groups; `groups` is what the task calls them, in the plural.
 
     `backbone` is None where nothing was pretrained. `baseline_differences` may lack baselines: older runs have none.
-    `contributions` are the primary score where the fields, and where the columns, are those of other examples.
+    `contributions` are the primary score as it is, and where fields, and columns, are those of other examples.
     """
 
     task: str

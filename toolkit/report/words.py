@@ -146,14 +146,15 @@ def limits(run: Run) -> list[str]:
 def used(results: Results) -> str:
     """Say what the network takes from the fields and from the columns; empty where it does not look at both."""
     score = results.metrics[results.primary]
-    told = [
-        f"With the {name} of other examples in place of an example's own it would be "
-        f"{quantity(value, _places(score), score.unit)}."
-        for name, value in results.contributions.items()
-    ]
+    stated = {name: quantity(value, _places(score), score.unit) for name, value in results.contributions.items()}
+    if not stated:
+        return ""
     name = metric_title(results.primary)
-    reached = f"The {name if name.isupper() else name.lower()} is {_stated(score, with_interval=False)}."
-    return " ".join([reached, *told]) if told else ""
+    told = [f"On some test examples the {name if name.isupper() else name.lower()} is {stated.pop('own', UNDEFINED)}."]
+    told += [
+        f"With the {name} of other examples in place of their own it is {value}." for name, value in stated.items()
+    ]
+    return " ".join(told)
 
 
 def durations(results: Results) -> str:

@@ -61,7 +61,11 @@ def test_where_a_station_is_predicts_only_if_asked_for() -> None:
     assert len(PREDICTORS) == 34
     assert not {*COORDINATES, "lon", "lat"} & set(predictors(coordinates=False))
     assert predictors(coordinates=True) == (*PREDICTORS, *COORDINATES)
-    assert pd.Series(TARGETS).value_counts().to_dict() == {"ppb": 11, "ppb h": 2, "days": 2}
+    assert pd.Series([target.unit for target in TARGETS.values()]).value_counts().to_dict() == {
+        "ppb": 11,
+        "ppb h": 2,
+        "days": 2,
+    }
 
 
 @pytest.mark.parametrize(
