@@ -30,6 +30,8 @@ LEAVES = (1, 2, 5, 20)
 """Fewest rows in a leaf of a forest's tree."""
 RATES = (0.03, 0.1)
 """Learning rates of the boosting; the number of trees is chosen with each."""
+MOST_ROWS = 8000
+"""Rows that each tree of a forest is grown on at most; of many rows more make it slow and little better."""
 MOST_TREES = 400
 
 
@@ -49,9 +51,11 @@ def ridge(targets: Sequence[str], columns: Sequence[str]) -> Baseline:
 def forest(targets: Sequence[str], columns: Sequence[str], trees: int = 300) -> Baseline:
     """Return a random forest, of which the size of the leaves is chosen."""
 
-    def make(numbers: list[str], words: list[str], leaf: float, _rows: int) -> Any:
+    def make(numbers: list[str], words: list[str], leaf: float, rows: int) -> Any:
         filled = SimpleImputer(strategy="median", add_indicator=True)
-        model = RandomForestRegressor(trees, min_samples_leaf=int(leaf), max_features=1 / 3, random_state=0)
+        model = RandomForestRegressor(
+            trees, min_samples_leaf=int(leaf), max_features=1 / 3, max_samples=min(rows, MOST_ROWS), random_state=0
+        )
         return make_pipeline(_columns(numbers, filled, words, _one_hot()), model)
 
     return _tuned(targets, columns, make, LEAVES)
