@@ -23,7 +23,7 @@ PRIOR_CELLS = 50.0
 """A share is drawn to that of all cells as if so many more had been seen."""
 MOST_TREES = 120
 MOST_CELLS = 60_000
-"""So many cells teach the trees, drawn at random from all: more take longer and tell little more."""
+"""So many cells teach the trees, and judge them, drawn at random from all: more take longer and tell little more."""
 
 
 def frequencies(true: Of, bins: Bins) -> Fit:
@@ -70,9 +70,10 @@ def boosted(true: Of, features: Of) -> Fit:
     def fit(train: Examples, validation: Examples) -> Of:
         rows, judged = (_by_row(features(part)) for part in (train, validation))
         share, judge = true(train), true(validation)
-        some = np.random.default_rng(0).permutation(len(rows))[:MOST_CELLS]
+        some, others = (np.random.default_rng(0).permutation(len(part))[:MOST_CELLS] for part in (rows, judged))
         models = [
-            _trees(rows[some], share[:, k].ravel()[some], judged, judge[:, k].ravel()) for k in range(share.shape[1])
+            _trees(rows[some], share[:, k].ravel()[some], judged[others], judge[:, k].ravel()[others])
+            for k in range(share.shape[1])
         ]
 
         def predict(examples: Examples) -> Array:
