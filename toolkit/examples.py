@@ -124,6 +124,14 @@ def cut_examples(
     return Examples(store, windows, known, _numbered(truth), counts, label_maps)
 
 
+def unseen_maps(task: Task, examples: Examples) -> list[str]:
+    """Return the variables of the task's label maps that no window shows an example of, in any frame."""
+    if task.maps is None:
+        return []
+    shown = np.asarray((examples.maps(task.maps.frames) > 0).any((0, 1, 3, 4)))
+    return [name for name, seen in zip(task.maps.variables, shown, strict=True) if not seen]
+
+
 def _rows_alone(task: Task, rows: pd.DataFrame) -> Examples:
     """Return rows as examples without a window."""
     none = np.zeros(len(rows), np.int64)

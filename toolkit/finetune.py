@@ -23,7 +23,7 @@ from toolkit.evaluate import (
     plain_values,
     scored,
 )
-from toolkit.examples import Examples, cut_examples
+from toolkit.examples import Examples, cut_examples, unseen_maps
 from toolkit.files import write_json
 from toolkit.fit import fit
 from toolkit.metrics import Scores
@@ -188,8 +188,15 @@ def _results(
         "baseline_differences": {},
         "model": {"parameters": total, "trainable": trainable},
         "thresholds": dict(ours.thresholds),
-        "notes": [f"{count} labelled rows are left out: {why}" for why, count in _left_out(data).items()],
+        "notes": _notes(task, data),
     }
+
+
+def _notes(task: Task, data: Data) -> list[str]:
+    """Return what must be said of the labels: rows that are left out, and kinds that nothing could be learned of."""
+    notes = [f"{count} labelled rows are left out: {why}" for why, count in _left_out(data).items()]
+    unseen = unseen_maps(task, data.train)
+    return notes + [f"no training window has an example of {name.replace('_', ' ')}" for name in unseen]
 
 
 def _left_out(data: Data) -> dict[str, int]:

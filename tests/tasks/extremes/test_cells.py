@@ -19,7 +19,7 @@ from tasks.extremes.cells import (
 from tasks.extremes.labels import KINDS
 from tasks.extremes.task import extremes
 from toolkit.backbones.features import FeatureSpec
-from toolkit.examples import Examples
+from toolkit.examples import Examples, unseen_maps
 from toolkit.heads.features import Features, Given
 
 LEADS = (1, 2)
@@ -46,6 +46,13 @@ def test_later_maps_lie_where_the_events_have_drifted(examples: Examples) -> Non
     """The map one day later is that of today moved by four pixels, as the boxes of the fixture drift."""
     now, later = examples.maps((0, 24))[:, :, 0].swapaxes(0, 1)
     np.testing.assert_array_equal(later[:, :, 4:], now[:, :, :-4])
+
+
+def test_a_kind_without_examples_is_named(examples: Examples) -> None:
+    """The kind that nobody labelled is named, and so is one whose events are in other windows; no other is."""
+    assert unseen_maps(extremes(lead=LEADS), examples) == [KINDS[-1]]
+    empty = np.flatnonzero(examples.maps((24, 48))[:, :, 0].max((1, 2, 3)) == 0)
+    assert KINDS[0] in unseen_maps(extremes(lead=LEADS), examples.subset(empty))
 
 
 def test_the_truth_is_a_perfect_prediction(examples: Examples) -> None:
