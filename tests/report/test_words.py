@@ -167,8 +167,19 @@ def test_the_limits_name_the_simulation_only_where_there_is_one(finished_run: Pa
 
 @pytest.mark.parametrize(
     ("name", "title"),
-    [("csi", "CSI"), ("hit_rate", "Hit rate"), ("position_error_24h", "24\u00a0h position error"), ("rmse", "RMSE")],
-)
+    [
+        ("csi", "CSI"), ("hit_rate", "Hit rate"), ("position_error_24h", "24\u00a0h position error"), ("rmse", "RMSE"),
+        ("mean_iou_48h", "48\u00a0h mean IoU"), ("rmse_rural", "RMSE rural"),
+    ],
+)  # fmt: skip
 def test_metric_names_are_written_as_words(name: str, title: str) -> None:
     """Underscores become spaces, abbreviations capitals, hours a unit."""
     assert words.metric_title(name) == title
+
+
+@pytest.mark.parametrize(
+    ("title", "within"), [("CSI", "CSI"), ("Mean IoU", "mean IoU"), ("IoU of heat", "IoU of heat"), ("Bias", "bias")]
+)
+def test_titles_within_a_sentence_begin_small(title: str, within: str) -> None:
+    """Only abbreviations keep their capitals."""
+    assert words.in_sentence(title) == within

@@ -16,6 +16,7 @@ METHODS: Mapping[str, tuple[str, str]] = {
     "full": ("Full fine-tuning", "by fine-tuning all its weights"),
     "scratch": ("From scratch", "from random weights"),
 }
+_ABBREVIATIONS = {"iou": "IoU", "rmse": "RMSE", "mae": "MAE", "csi": "CSI", "pod": "POD", "far": "FAR", "f1": "F1"}
 _LONGEST_ABBREVIATION = 4
 _LEAD_TIME = re.compile(r"(.*)_(\d+)h")
 
@@ -30,11 +31,18 @@ class Tile:
 
 
 def metric_title(name: str) -> str:
-    """Return "24 h position error" from "position_error_24h", and abbreviations such as "csi" in capitals."""
+    """Return "24 h position error" from "position_error_24h", "CSI" from "csi", "Mean IoU" from "mean_iou"."""
     if len(name) <= _LONGEST_ABBREVIATION:
-        return name.upper()
-    words = _LEAD_TIME.sub("\\2\N{NO-BREAK SPACE}h \\1", name).replace("_", " ")
-    return words[:1].upper() + words[1:]
+        return _ABBREVIATIONS.get(name, name.upper())
+    words = _LEAD_TIME.sub("\\2\N{NO-BREAK SPACE}h \\1", name).replace("_", " ").split(" ")
+    title = " ".join(_ABBREVIATIONS.get(word, word) for word in words)
+    return title[:1].upper() + title[1:]
+
+
+def in_sentence(title: str) -> str:
+    """Return a metric's title as it stands within a sentence: "mean IoU", but "CSI"."""
+    first = title.partition(" ")[0]
+    return title if first.isupper() or first in _ABBREVIATIONS.values() else title[:1].lower() + title[1:]
 
 
 def method_title(name: str) -> str:
@@ -64,8 +72,7 @@ def headline(results: Results) -> list[str]:
         done = f"A network was trained {how} on {labels}."
     else:
         done = f"The backbone {results.backbone}, pretrained without labels, was adapted to {labels} {how}."
-    name = metric_title(results.primary)
-    name = name if name.isupper() else name.lower()
+    name = in_sentence(metric_title(results.primary))
     reached = f"On the test {results.groups} its {name} is {_stated(score)}; {score.better} is better."
     return [done, reached, *_against_comparison(results), *_against_baseline(results)]
 
@@ -149,8 +156,8 @@ def used(results: Results) -> str:
     stated = {name: quantity(value, _places(score), score.unit) for name, value in results.contributions.items()}
     if not stated:
         return ""
-    name = metric_title(results.primary)
-    told = [f"On some test examples the {name if name.isupper() else name.lower()} is {stated.pop('own', UNDEFINED)}."]
+    name = in_sentence(metric_title(results.primary))
+    told = [f"On some test examples the {name} is {stated.pop('own', UNDEFINED)}."]
     told += [
         f"With the {name} of other examples in place of their own it is {value}." for name, value in stated.items()
     ]
