@@ -12,6 +12,8 @@ from toolkit.baselines.table import boosting, forest, mean, ridge
 from toolkit.errors import UserError
 from toolkit.task import Baseline
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = ["height", "people", "kind"]
 TARGETS = ["ozone", "days"]
 Make = Callable[[list[str], list[str]], Baseline]

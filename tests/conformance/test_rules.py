@@ -16,6 +16,8 @@ from toolkit.scores.numbers import Stated, mean_absolute_error
 from toolkit.split import Apart
 from toolkit.task import Inputs, Maps, Task
 
+pytestmark = pytest.mark.slow
+
 Broken = Callable[[Task], Task]
 BROKEN: list[tuple[str, str, str, Broken]] = []
 """A rule, the place and a part of the sentence it must give, and what breaks a sound task."""

@@ -17,6 +17,8 @@ from toolkit.geodesy import distance_km
 from toolkit.report import detection_map, maps
 from toolkit.report.detection_map import Panel, draw_detections
 
+pytestmark = pytest.mark.slow
+
 LATITUDE, LONGITUDE = regular_grid(2.5)
 EVERYWHERE = np.ones((len(LATITUDE), len(LONGITUDE)), bool)
 REGION = EVERYWHERE & (np.abs(LATITUDE - 10) <= 30)[:, None] & ((LONGITUDE < 40) | (LONGITUDE >= 340))

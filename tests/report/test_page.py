@@ -19,6 +19,8 @@ from toolkit.report.figure import Figure, RunTables
 from toolkit.report.page import write_report
 from toolkit.report.read import Results
 
+pytestmark = pytest.mark.slow
+
 Rewrite = Callable[[Path, Callable[[dict[str, Any]], object]], None]
 VOID = {"meta", "link", "br", "img", "hr", "input", "path", "use"}
 

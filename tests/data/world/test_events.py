@@ -13,6 +13,8 @@ from toolkit.data.world.sphere import Sphere
 from toolkit.data.world.vortices import Cyclone
 from toolkit.geodesy import distance_km, longitude_difference
 
+pytestmark = pytest.mark.slow
+
 START = np.datetime64("2001-08-01T00", "s")
 FRAMES = 49
 PLAN = Plan(days=12, truncation=42)

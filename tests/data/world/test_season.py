@@ -13,6 +13,8 @@ from toolkit.data.world.season import HOURS_BETWEEN_FRAMES, HOURS_UNSEEN, Plan, 
 from toolkit.data.world.sphere import Sphere
 from toolkit.geodesy import distance_km
 
+pytestmark = pytest.mark.slow
+
 PLAN = Plan(days=2, truncation=21, step=1800.0)
 
 

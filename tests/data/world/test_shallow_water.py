@@ -25,6 +25,8 @@ from toolkit.data.world.sphere import ROTATION_RATE, Sphere
 from toolkit.data.world.vortices import find_centre
 from toolkit.geodesy import EARTH_RADIUS_M, distance_km
 
+pytestmark = pytest.mark.slow
+
 HOUR, DAY = 3600.0, 86400.0
 INVISCID = 1e15
 """A diffusion time that switches hyperdiffusion off, s."""

@@ -28,6 +28,8 @@ from toolkit.data.world.vortices import (
 )
 from toolkit.geodesy import distance_km
 
+pytestmark = pytest.mark.slow
+
 SPHERE = Sphere(63)
 
 

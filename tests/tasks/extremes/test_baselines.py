@@ -6,6 +6,8 @@ from tasks.extremes.cells import columns, truth
 from tasks.extremes.labels import KINDS
 from toolkit.examples import Examples
 
+pytestmark = pytest.mark.slow
+
 LEADS = (1,)
 
 
