@@ -270,6 +270,7 @@ def test_rows_that_no_field_shows_are_counted(
         ((), ("vorticity",), None, None, r"mine looks at fields: name them with --fields"),
         ((), ("vorticity",), None, Path("x.csv"), r"mine looks at fields: name them with --fields"),
         (("last",), ("vorticity",), None, Path("x.csv"), r"mine looks at fields: name them with --fields"),
+        ((), ("vorticity",), "x.nc", Path("x.csv"), r"mine looks at fields alone, everywhere: leave --data out"),
     ],
 )
 def test_what_a_task_needs_for_a_prediction_is_told(

@@ -18,6 +18,8 @@ def predict_run(
         raise UserError(f"The task {task.name} sees columns beside the fields: name a table of rows with --data.")
     if task.sees_fields and fields is None:
         raise UserError(f"The task {task.name} looks at fields: name them with --fields.")
+    if data is not None and not task.inputs.columns:
+        raise UserError(f"The task {task.name} looks at fields alone, everywhere: leave --data out.")
     if fields is None or task.inputs.columns:
         return predict_rows(task, run, Origin(Path(fields) if fields else None, data), out, told, options)
     return predict_fields(run, fields, out, task, told, options)
