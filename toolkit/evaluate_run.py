@@ -15,7 +15,8 @@ from toolkit.origin import Material, Origin, gathered_material, identity
 from toolkit.parts import check_store
 from toolkit.plugins import task_named
 from toolkit.saved import load_adapted
-from toolkit.task import TEST, Task
+from toolkit.split import TEST
+from toolkit.task import Task
 from toolkit.told import Told
 
 RESULT = "evaluation.json"

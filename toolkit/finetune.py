@@ -31,8 +31,8 @@ from toolkit.origin import Material, Origin, gathered_material
 from toolkit.parts import Parts, assemble, check_store
 from toolkit.runfolder import write_split
 from toolkit.saved import Saved, save_adapted
-from toolkit.split import chosen_groups
-from toolkit.task import TEST, TRAIN, VALIDATION, Task
+from toolkit.split import TEST, TRAIN, VALIDATION, chosen_groups
+from toolkit.task import Task
 from toolkit.told import Told
 from toolkit.train import Run, Schedule
 

@@ -13,6 +13,7 @@ from toolkit.data.store import NO_FIELDS, Store
 from toolkit.data.world_identity import data_identity, world_identity
 from toolkit.errors import UserError
 from toolkit.labels import LEFT_OUT, checked_labels
+from toolkit.split import NO_PART
 from toolkit.task import Task
 
 
@@ -78,7 +79,7 @@ def gathered_material(task: Task, origin: Origin, grid_degrees: float | None) ->
     if task.maps is not None:
         label_maps = prepared_maps(origin.labels, task.maps.variables, task.maps.open, store)
     part = task.split(labels)
-    lost = int((part == "").sum())
+    lost = int((part == NO_PART).sum())
     left_out |= {"too near in time to another part": lost} if lost else {}
     return Material(store, label_maps, labels, part.to_numpy(str), left_out)
 

@@ -14,8 +14,8 @@ import pandas as pd
 
 from toolkit.errors import UserError, unknown
 
-PARTS = ("train", "validation", "test")
-LEFT_OUT = ""
+PARTS = TRAIN, VALIDATION, TEST = "train", "validation", "test"
+NO_PART = ""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class ByYear:
         unit = labels["group"] if self.whole_groups else pd.Series(labels.index, labels.index)
         span = labels.groupby(unit)["time"].agg(["min", "max"])
         years = split_years(span["min"].dt.year.tolist())
-        part_of = pd.Series(LEFT_OUT, span.index)
+        part_of = pd.Series(NO_PART, span.index)
         limit = pd.Timestamp.max
         for name in reversed(PARTS):
             mine = span[span["min"].dt.year.isin(years[name]) & (span["max"] < limit)]

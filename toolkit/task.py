@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from toolkit.report.figure import Figure
 
 Thresholds = Mapping[str, float]
-TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 
 @dataclass(frozen=True)

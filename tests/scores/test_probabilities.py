@@ -20,11 +20,11 @@ from toolkit.scores.cell_sums import BINS, bin_of
 from toolkit.scores.probabilities import (
     average_precision,
     brier,
-    brier_skill,
     choose,
     f1,
     iou,
     keep,
+    mean_brier_skill,
     mean_iou,
     precision,
     recall,
@@ -43,7 +43,7 @@ METRICS = (
     *(make(column) for column in COLUMNS for make in (
         iou, f1, precision, recall, brier, average_precision, window_pod, window_far, window_csi, window_f1
     )),
-    *(brier_skill(column, f"{column}_climatology") for column in COLUMNS),
+    mean_brier_skill(COLUMNS),
 )  # fmt: skip
 
 
@@ -90,8 +90,6 @@ def test_sklearn_agrees(seed: int, column: str) -> None:
         average_precision_score(true, bin_of(chance.to_numpy()))
     )
     assert scores[f"average_precision_{column}"] == pytest.approx(average_precision_score(true, chance), abs=0.03)
-    usual = brier_score_loss(true, np.full(known.sum(), 0.09))
-    assert scores[f"brier_skill_{column}"] == pytest.approx(1 - scores[f"brier_{column}"] / usual)
 
 
 def test_sklearn_agrees_on_windows() -> None:
@@ -199,15 +197,21 @@ def test_a_window_is_not_known_where_an_event_might_be_hidden() -> None:
     assert scores == {"window_pod_heat": 1.0, "window_far_heat": 0.0}
 
 
-def test_a_reference_may_be_given_by_window() -> None:
-    """The probability to be compared with can stand beside the examples; cells without one are left out of both."""
+def test_skill_is_the_mean_over_columns_against_their_own_frequency() -> None:
+    """One less the ratio, by scikit-learn, to stating the frequency everywhere; columns without events do not count."""
     predictions, truth = kept()
-    usual = np.where(np.arange(WINDOWS) < 3, np.nan, 0.09)
-    examples = EXAMPLES.assign(usual=usual)
-    score = evaluate_metrics([brier_skill("heat", "usual")], predictions, truth, examples).values()
-    rows = truth["example"] >= 3
-    beside = values(predictions[rows], truth[rows], brier_skill("heat", "heat_climatology"))
-    assert score == pytest.approx(beside)
+    skills = []
+    for column in COLUMNS:
+        known = truth[column].notna()
+        true, chance = truth[column][known] == 1, predictions[column][known].astype(float)
+        usual = np.full(known.sum(), true.mean())
+        skills.append(1 - brier_score_loss(true, chance) / brier_score_loss(true, usual))
+    assert values(predictions, truth, mean_brier_skill(COLUMNS))["mean_brier_skill"] == pytest.approx(np.mean(skills))
+    constant = predictions.assign(**{column: truth[column].mean() for column in COLUMNS})
+    assert values(constant, truth, mean_brier_skill(COLUMNS))["mean_brier_skill"] == pytest.approx(0, abs=1e-6)
+    without = truth.assign(**{COLUMNS[0]: 0.0})
+    rest = values(predictions, without, mean_brier_skill(COLUMNS))["mean_brier_skill"]
+    assert rest == pytest.approx(np.mean(skills[1:]))
 
 
 def test_bins_are_in_the_order_of_probabilities_and_narrow_at_both_ends() -> None:

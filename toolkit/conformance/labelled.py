@@ -14,7 +14,7 @@ from toolkit.conformance.tables import difference
 from toolkit.labels import checked_labels
 from toolkit.leaks import leaks, read_split
 from toolkit.runfolder import write_split
-from toolkit.split import LEFT_OUT, PARTS, Apart
+from toolkit.split import NO_PART, PARTS, Apart
 
 PLACE = ("time", "latitude", "longitude", "group")
 
@@ -47,7 +47,7 @@ def parts(subject: Subject) -> Iterator[Problem]:
     if not isinstance(part, pd.Series) or not part.index.equals(labelled.index):
         yield Problem("split", "it does not give a part for each row.", "Return a Series with the index of the labels.")
         return
-    if odd := sorted(set(part.astype(str)) - {*PARTS, LEFT_OUT}):
+    if odd := sorted(set(part.astype(str)) - {*PARTS, NO_PART}):
         yield Problem("split", f"it gives the part '{odd[0]}'.", f"Parts are {', '.join(PARTS)}, or '' for none.")
         return
     with at("labels"):

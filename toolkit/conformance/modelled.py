@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from toolkit.conformance.problems import Problem, at
@@ -14,7 +13,6 @@ from toolkit.evaluate import outputs
 from toolkit.parts import Batch, Parts, inputs
 
 BATCH = 8
-Targets = Mapping[str, NDArray]
 
 
 def encode(subject: Subject) -> Iterator[Problem]:

@@ -20,8 +20,8 @@ from toolkit.finetune import built
 from toolkit.labels import checked_labels
 from toolkit.origin import Material, Origin, gathered_material
 from toolkit.parts import Parts, check_store
-from toolkit.split import PARTS, chosen_groups
-from toolkit.task import TEST, TRAIN, VALIDATION, Task
+from toolkit.split import PARTS, TEST, TRAIN, VALIDATION, chosen_groups
+from toolkit.task import Task
 
 MOST_WINDOWS = 48
 """So many windows of each part are looked at."""

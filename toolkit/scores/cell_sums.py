@@ -96,21 +96,3 @@ def bin_of(probability: Array) -> NDArray[np.int64]:
     """Return the number of each probability's bin, 0 to 99."""
     share = np.arcsin(np.sqrt(probability)) / (np.pi / 2)
     return np.minimum(share * BINS, BINS - 1).astype(np.int64)
-
-
-@cache
-def squared_errors(column: str, reference: str) -> Statistic:
-    """Return the statistic of squared errors of a column and of the reference probability beside its truth."""
-
-    def compute(predictions: pd.DataFrame, truth: pd.DataFrame, examples: pd.DataFrame) -> pd.DataFrame:
-        cells = known_cells(predictions, truth, examples, column)
-        if reference in truth:
-            usual = truth[reference].to_numpy(np.float64)[cells.rows_true]
-        else:
-            usual = column_of(examples, reference, "examples").reindex(cells.example).to_numpy(np.float64)
-        known = np.isfinite(usual)
-        stated = probabilities(predictions, column, cells.rows_stated)
-        own, other = (np.where(known, (value - cells.true) ** 2, 0.0) for value in (stated, usual))
-        return cells.summed(square=own, reference=other)
-
-    return Statistic(f"squared errors of {column} and {reference}", compute)

@@ -23,7 +23,6 @@ from toolkit.scores.cell_sums import (
     WINDOW,
     brier_sums,
     probability_sums,
-    squared_errors,
     statements,
     window_statements,
     windows,
@@ -170,22 +169,6 @@ def mean_brier_skill(columns: tuple[str, ...], suffix: str = "") -> Metric:
         meaning=f"share of the variance of {', '.join(map(_words, columns))} that the probabilities explain",
         statistic=brier_sums(*columns),
         finish=finish,
-        limits=(-np.inf, 1.0),
-    )
-
-
-def brier_skill(column: str, reference: str) -> Metric:
-    """Return the metric 1 - Brier score / Brier score of the reference, a column of the truth or of the examples.
-
-    Cells without a reference are left out of both.
-    """
-    return Metric(
-        name=f"brier_skill_{column}",
-        unit="1",
-        better="higher",
-        meaning=f"share of the squared error of {_words(reference)} that the probability of {_words(column)} avoids",
-        statistic=squared_errors(column, reference),
-        finish=lambda sums: 1.0 - ratio(sums["square"], sums["reference"]),
         limits=(-np.inf, 1.0),
     )
 
