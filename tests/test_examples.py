@@ -8,7 +8,7 @@ import xarray as xr
 
 from toolkit.data.store import NO_FIELDS, Store, write_store
 from toolkit.errors import UserError
-from toolkit.examples import Examples, cut_examples
+from toolkit.examples import Examples, cut_examples, joined
 from toolkit.task import Inputs, Placement, Task
 
 FEW = ("AL002020", "AL032020", "AL072020")
@@ -151,6 +151,17 @@ def test_subset_numbers_windows_and_truth_anew(cut: Examples) -> None:
         mine = subset.truth[subset.truth["example"] == new].drop(columns="example")
         pd.testing.assert_frame_equal(mine, cut.truth[cut.truth["example"] == old].drop(columns="example"))
     assert subset.truth["example"].isin(range(9)).all()
+
+
+def test_examples_that_are_cut_up_are_joined_again(cut: Examples) -> None:
+    """The two halves of examples, joined, are the examples: windows, table and truth."""
+    middle = len(cut) // 2
+    again = joined(cut.subset(np.arange(middle)), cut.subset(np.arange(middle, len(cut))))
+    whole = cut.subset(np.arange(len(cut)))
+    for name in ("time", "row", "column", "mirrored"):
+        np.testing.assert_array_equal(getattr(again.windows, name), getattr(whole.windows, name))
+    pd.testing.assert_frame_equal(again.table, whole.table)
+    pd.testing.assert_frame_equal(again.truth.reset_index(drop=True), whole.truth.reset_index(drop=True))
 
 
 def test_rows_outside_a_region_are_told(

@@ -63,20 +63,18 @@ def test_batches_depend_on_seed_and_step_alone() -> None:
 def test_a_fit_learns_and_predicts(
     method: str, small_task: Task, backbone: Backbone, examples: Examples, tmp_path: Path
 ) -> None:
-    """Every method brings the loss down, validates on the way, and returns the function from windows to predictions."""
+    """Every method brings the loss down, validates on the way, and returns when it was best; the backbone stays."""
     used = None if method == "scratch" else backbone
     before = {name: value.clone() for name, value in backbone.module.state_dict().items()}
     parts = assemble(small_task, backbone.card, used, method, Lora(2, 4), seed=0)
     schedule = Schedule(18, 8, {"head": 1e-2, "backbone": 1e-3}, validate_every=6)
-    predict = fit(small_task, parts, examples, examples, schedule, Run(tmp_path))
+    steps = fit(small_task, parts, examples, examples, schedule, Run(tmp_path))
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert {"centre", "wind", "displacement"} <= set(lines[0])
     validations = [line["validation"] for line in lines if "validation" in line]
     assert len(validations) == 3
     assert validations[-1] < validations[0]
-    predictions = predict(examples)
-    output = outputs(parts, examples)
-    pd.testing.assert_frame_equal(predictions, small_task.decode(output, examples))
+    assert steps == 6 * (validations.index(min(validations)) + 1)
     assert all(torch.equal(before[name], value) for name, value in backbone.module.state_dict().items())
 
 

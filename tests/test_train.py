@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -89,6 +90,12 @@ def assert_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def trained(model: nn.Module, *given: Any) -> nn.Module:
+    """The model after `train`."""
+    train(model, *given)
+    return model
+
+
 def test_training_learns_and_logs(tmp_path: Path) -> None:
     """The loss falls; every step has a line with loss, parts, gradient, rate and the time spent waiting."""
     torch.manual_seed(123)
@@ -98,7 +105,7 @@ def test_training_learns_and_logs(tmp_path: Path) -> None:
         return batch(step)
 
     told: list[dict[str, float]] = []
-    model = train(Line(), slow, losses, schedule(60, learning_rates={"": 0.1}), Run(tmp_path, report=told.append))
+    model = trained(Line(), slow, losses, schedule(60, learning_rates={"": 0.1}), Run(tmp_path, report=told.append))
     written = lines(tmp_path)
     assert [line["step"] for line in written] == list(range(60))
     assert [line["step"] for line in told] == list(range(60))
@@ -121,18 +128,18 @@ def test_rates_warm_up_and_fall_to_nothing(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
     """Interrupted between checkpoints and resumed, a run ends in the bits of an undisturbed one."""
-    whole = train(Line(), batch, losses, schedule(), Run(tmp_path / "whole"))
+    whole = trained(Line(), batch, losses, schedule(), Run(tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
         train(Line(), stop_at(10), losses, schedule(), Run(tmp_path / "cut"))
-    resumed = train(Line(), batch, losses, schedule(), Run(tmp_path / "cut", resume=True))
+    resumed = trained(Line(), batch, losses, schedule(), Run(tmp_path / "cut", resume=True))
     assert_equal(whole.state_dict(), resumed.state_dict())
-    again = train(Line(), stop_at(0), losses, schedule(), Run(tmp_path / "cut", resume=True))
+    again = trained(Line(), stop_at(0), losses, schedule(), Run(tmp_path / "cut", resume=True))
     assert_equal(whole.state_dict(), again.state_dict())
 
 
 def test_resuming_drops_lines_after_the_checkpoint(tmp_path: Path) -> None:
     """Of a killed run the lines after the checkpoint, and a line cut in the middle, are dropped and written anew."""
-    whole = train(Line(), batch, losses, schedule(), Run(tmp_path / "whole"))
+    whole = trained(Line(), batch, losses, schedule(), Run(tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
         train(Line(), stop_at(10), losses, schedule(), Run(tmp_path / "cut"))
     log = tmp_path / "cut" / "metrics.jsonl"
@@ -219,7 +226,7 @@ def test_the_best_validated_weights_are_returned(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         train(Line(), stop_at(13), losses, schedule(18, validate_every=6), Run(tmp_path), validate)
-    best = train(Line(), batch, losses, schedule(18, validate_every=6), Run(tmp_path, resume=True), validate)
+    best = trained(Line(), batch, losses, schedule(18, validate_every=6), Run(tmp_path, resume=True), validate)
     assert [line["validation"] for line in lines(tmp_path) if "validation" in line] == [3.0, 1.0, 2.0]
     assert_equal(best.state_dict(), kept[1])
     assert not torch.equal(kept[1]["body.weight"], kept[2]["body.weight"])
@@ -228,12 +235,12 @@ def test_the_best_validated_weights_are_returned(tmp_path: Path) -> None:
 def test_rates_go_by_the_first_part_of_the_name(tmp_path: Path) -> None:
     """Parts train at their own rates, "" at the others' one; rate 0 and frozen parameters stay, no rate is an error."""
     before = Line().state_dict()
-    after = train(Line(), batch, losses, schedule(learning_rates={"body": 0.0, "": 0.1}), Run(tmp_path)).state_dict()
+    after = trained(Line(), batch, losses, schedule(learning_rates={"body": 0.0, "": 0.1}), Run(tmp_path)).state_dict()
     assert torch.equal(before["body.weight"], after["body.weight"])
     assert not torch.equal(before["head"], after["head"])
     frozen = Line()
     frozen.body.requires_grad_(False)
-    after = train(frozen, batch, losses, schedule(), Run(tmp_path)).state_dict()
+    after = trained(frozen, batch, losses, schedule(), Run(tmp_path)).state_dict()
     assert torch.equal(before["body.bias"], after["body.bias"])
     with pytest.raises(KeyError):
         train(Line(), batch, losses, schedule(learning_rates={"body": 0.1}), Run(tmp_path))
@@ -246,7 +253,7 @@ def test_only_matrices_decay(tmp_path: Path) -> None:
     def nothing(model: nn.Module, points: tuple[Tensor, Tensor]) -> Losses:
         return {"nothing": 0 * model(points[0]).sum()}
 
-    after = train(Line(), batch, nothing, schedule(weight_decay=0.5), Run(tmp_path)).state_dict()
+    after = trained(Line(), batch, nothing, schedule(weight_decay=0.5), Run(tmp_path)).state_dict()
     assert after["body.weight"].abs().sum() < 0.9 * before["body.weight"].abs().sum()
     assert torch.equal(before["body.bias"], after["body.bias"])
     assert torch.equal(before["head"], after["head"])

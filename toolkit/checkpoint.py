@@ -4,7 +4,7 @@ import json
 import math
 import pickle
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -16,10 +16,11 @@ from toolkit.files import whole_file
 
 @dataclass
 class Progress:
-    """The number of steps done, and the lowest validation score so far with the weights that reached it."""
+    """Steps done, and the lowest validation score so far, with the step and the weights that reached it."""
 
     step: int = 0
     best: float = math.inf
+    best_step: int = 0
     best_weights: dict[str, Tensor] | None = None
 
 
@@ -51,7 +52,7 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
         return Progress()
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        weights, progress = content["weights"], Progress(content["step"], content["best"], content["best_weights"])
+        weights, progress = content["weights"], Progress(**{part.name: content[part.name] for part in fields(Progress)})
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
         raise UserError(
             f"The checkpoint {path} cannot be read ({error}). Start the run again with --overwrite."

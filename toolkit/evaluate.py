@@ -48,8 +48,12 @@ def predictor(task: Task, parts: Parts) -> Predict:
 
 def scored(task: Task, predict: Predict, validation: Examples, test: Examples) -> Prediction:
     """Choose the thresholds on validation, then score what is stated of the test windows."""
-    thresholds = task.choose(predict(validation), task.truth(validation), validation.table)
-    return stated(task, predict(test), thresholds, test)
+    return stated(task, predict(test), chosen(task, predict, validation), test)
+
+
+def chosen(task: Task, predict: Predict, validation: Examples) -> Thresholds:
+    """Return the thresholds that suit validation best."""
+    return task.choose(predict(validation), task.truth(validation), validation.table)
 
 
 def stated(task: Task, predictions: pd.DataFrame, thresholds: Thresholds, test: Examples) -> Prediction:

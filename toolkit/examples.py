@@ -124,6 +124,19 @@ def cut_examples(
     return Examples(store, windows, known, _numbered(truth), counts, label_maps)
 
 
+def joined(first: Examples, second: Examples) -> Examples:
+    """Return the examples of both, cut from the same store, those of the second numbered on."""
+    a, b = first.windows, second.windows
+    time, row, column, mirrored = (
+        np.concatenate([getattr(a, name), getattr(b, name)]) for name in ("time", "row", "column", "mirrored")
+    )
+    windows = Windows(time, row, column, mirrored, a.size)
+    table = pd.concat([first.table, second.table], ignore_index=True).rename_axis("example")
+    moved = second.truth.assign(example=second.truth["example"] + len(first))
+    truth = pd.concat([first.truth, moved], ignore_index=True)
+    return Examples(first.store, windows, table, truth, first.left_out, first.label_maps)
+
+
 def unseen_maps(task: Task, examples: Examples) -> list[str]:
     """Return the variables of the task's label maps that no window shows an example of, in any frame."""
     if task.maps is None:

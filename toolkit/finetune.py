@@ -17,13 +17,16 @@ from toolkit.contributions import contributions
 from toolkit.errors import UserError
 from toolkit.evaluate import (
     Prediction,
+    chosen,
     corrected_differences,
     differences,
     metric_intervals,
     plain_values,
+    predictor,
     scored,
+    stated,
 )
-from toolkit.examples import Examples, cut_examples, unseen_maps
+from toolkit.examples import Examples, cut_examples, joined, unseen_maps
 from toolkit.files import write_json
 from toolkit.fit import fit
 from toolkit.metrics import Scores
@@ -161,9 +164,16 @@ def _fitted(
     schedule = schedule_of(settings, method, own_share)
     told.stage(f"training {method} on {len(data.train)} windows, {schedule.steps} steps")
     reporting = replace(run, report=lambda numbers: told.step(numbers, schedule.steps))
-    predict = fit(task, parts, data.train, data.validation, schedule, reporting)
+    steps = fit(task, parts, data.train, data.validation, schedule, reporting)
+    thresholds = chosen(task, predictor(task, parts), data.validation)
+    if task.refit:
+        both = joined(data.train, data.validation)
+        parts = built(task, settings, method, backbone, fit_columns(both.table, task.inputs.columns))
+        schedule = replace(schedule, steps=round(steps * len(both) / len(data.train)), validate_every=0)
+        told.stage(f"training {method} again on {len(both)} windows with those of validation, {schedule.steps} steps")
+        fit(task, parts, both, both, schedule, replace(reporting, folder=run.folder / "refit"))
     told.stage(f"scoring {method} on {len(data.test)} test windows")
-    return parts, scored(task, predict, data.validation, data.test)
+    return parts, stated(task, predictor(task, parts)(data.test), thresholds, data.test)
 
 
 def _results(

@@ -6,15 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from toolkit.evaluate import CHUNK, Predict, predictor
+from toolkit.evaluate import CHUNK
 from toolkit.examples import Examples
 from toolkit.parts import Batch, Parts, inputs
 from toolkit.task import Task
 from toolkit.train import Run, Schedule, train
 
 
-def fit(task: Task, parts: Parts, data: Examples, validation: Examples, schedule: Schedule, run: Run) -> Predict:
-    """Train and return the function that predicts."""
+def fit(task: Task, parts: Parts, data: Examples, validation: Examples, schedule: Schedule, run: Run) -> int:
+    """Train the model of `parts` and return the number of steps after which it was best on validation, or the last."""
     feed = _feed(parts, data, run.device)
 
     def batch(number: int) -> tuple[Batch, dict[str, Tensor]]:
@@ -27,8 +27,7 @@ def fit(task: Task, parts: Parts, data: Examples, validation: Examples, schedule
         return task.loss(model(*given), targets)
 
     validate = _validation(task, parts, validation, run.device) if schedule.validate_every else None
-    train(parts.model, batch, losses, schedule, run, validate)
-    return predictor(task, parts)
+    return train(parts.model, batch, losses, schedule, run, validate).best_step or schedule.steps
 
 
 def batch_index(examples: int, batch_size: int, seed: int, step: int) -> np.ndarray:

@@ -125,6 +125,8 @@ class Task:
     figures: what the report shows of a run, beside what it shows of every task.
     export(predictions, with time and place) -> the table that `toolkit predict` writes.
     readouts: names of the pretexts' readouts that the head can use.
+    refit: whether the model, once validation has chosen its steps and thresholds, is trained again for as long on
+    training and validation rows together; the task's baselines should then do likewise.
     sample(world folder): writes made-up labels beside the fields of a small world, for `toolkit tasks check`; a task
     that can read the tables of every world needs none.
     """
@@ -150,6 +152,7 @@ class Task:
     export: Callable[[pd.DataFrame], pd.DataFrame] = time_first
     apart_km: float = 0.0
     figures: tuple["Figure", ...] = ()
+    refit: bool = False
     groups: str = "groups"
     needs: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)

@@ -65,8 +65,8 @@ def train(
     schedule: Schedule,
     run: Run,
     validate: Callable[[nn.Module], float] | None = None,
-) -> nn.Module:
-    """Train `model` in place and return it with the best validated weights, or the last where nothing validates.
+) -> Progress:
+    """Train `model` in place, which ends with the best validated weights, or the last where nothing validates.
 
     `batch(number)` must depend on nothing but the number: the step, or, of several processes, one of the step's own.
     `losses(model, batch)` names the parts of the loss, which are added; `validate(model)` is lower for better. Raises
@@ -96,7 +96,8 @@ def train(
             if _due(progress.step, schedule.checkpoint_every, schedule.steps):
                 save_checkpoint(run.folder, bare, optimizer, progress)
     bare.load_state_dict(progress.best_weights or {}, strict=False)
-    return bare.eval()
+    bare.eval()
+    return progress
 
 
 def _groups(model: nn.Module, schedule: Schedule) -> list[dict[str, Any]]:
@@ -153,7 +154,7 @@ def _validated(model: nn.Module, validate: Callable[[nn.Module], float], progres
         score = validate(model)
     model.train()
     if score < progress.best:
-        progress.best, progress.best_weights = score, changing_weights(model)
+        progress.best, progress.best_step, progress.best_weights = score, progress.step, changing_weights(model)
     return score
 
 

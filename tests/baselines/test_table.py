@@ -19,9 +19,9 @@ TARGETS = ["ozone", "days"]
 Make = Callable[[list[str], list[str]], Baseline]
 
 
-def small_forest(targets: list[str], columns: list[str]) -> Baseline:
+def small_forest(targets: list[str], columns: list[str], refit: bool = False) -> Baseline:
     """A forest of few trees."""
-    return forest(targets, columns, trees=30)
+    return forest(targets, columns, trees=30, refit=refit)
 
 
 FITTED: list[Make] = [ridge, small_forest, boosting]
@@ -94,6 +94,14 @@ def test_the_test_rows_are_not_learned_from(make: Make) -> None:
     blind = Rows(test.table, test.truth.assign(ozone=np.nan, days=np.nan))
     fitted = make(TARGETS, COLUMNS)(train, validation)
     pd.testing.assert_frame_equal(fitted(test), fitted(blind))
+
+
+@pytest.mark.parametrize("make", [ridge, small_forest, boosting])
+def test_a_refit_learns_from_validation_too(make: Callable[..., Baseline]) -> None:
+    """With few training rows beside many of validation, a refit states unseen rows far better."""
+    train, validation, test = rows(45, 0), rows(400, 1), rows(200, 2)
+    once, again = (make(["ozone"], COLUMNS, refit=refit)(train, validation)(test) for refit in (False, True))
+    assert share_explained(again, test, "ozone") > share_explained(once, test, "ozone") + 0.02
 
 
 @pytest.mark.parametrize("make", FITTED)

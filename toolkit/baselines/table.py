@@ -1,10 +1,11 @@
 """Numbers without a network: ridge regression, forests and boosted trees on the columns of the examples.
 
 Each is fitted for every target on the training rows that know it. Its settings are those of a small grid that are best
-on the validation rows.
+on the validation rows; where `refit` is asked for, it is then fitted again, so set, on the rows of both parts.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,17 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegresso
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, QuantileTransformer
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, QuantileTransformer, StandardScaler
 
 from toolkit.errors import UserError
 from toolkit.examples import Examples
 from toolkit.numbers import stating
 from toolkit.task import Baseline
 
-Make = Callable[[list[str], list[str], float, int], Any]
+Make = Callable[[list[str], list[str], Any, int], Any]
 """(number columns, word columns, setting, number of rows) -> a scikit-learn regression."""
+Known = tuple[pd.DataFrame, np.ndarray]
+"""Rows that know a target, and what it is there."""
 RIDGES = (1.0, 10.0, 100.0, 1000.0)
 QUANTILES = 100
 """So many mark the shape of a column, or one for each row where there are fewer."""
@@ -35,20 +38,22 @@ MOST_ROWS = 8000
 MOST_TREES = 400
 
 
-def ridge(targets: Sequence[str], columns: Sequence[str]) -> Baseline:
-    """Return ridge regression of the numbers, brought to a normal distribution, and of the words."""
+def ridge(targets: Sequence[str], columns: Sequence[str], refit: bool = False) -> Baseline:
+    """Return ridge regression of the numbers, standardised or brought to a normal distribution, and of the words."""
 
-    def make(numbers: list[str], words: list[str], strength: float, rows: int) -> Any:
-        shaped = make_pipeline(
-            SimpleImputer(strategy="median", add_indicator=True),
-            QuantileTransformer(n_quantiles=min(QUANTILES, rows), output_distribution="normal", random_state=0),
-        )
-        return make_pipeline(_columns(numbers, shaped, words, _one_hot()), Ridge(strength))
+    def make(numbers: list[str], words: list[str], setting: tuple[float, bool], rows: int) -> Any:
+        strength, normal = setting
+        scaled = StandardScaler()
+        if normal:
+            quantiles = min(QUANTILES, rows)
+            scaled = QuantileTransformer(n_quantiles=quantiles, output_distribution="normal", random_state=0)
+        filled = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), scaled)
+        return make_pipeline(_columns(numbers, filled, words, _one_hot()), Ridge(strength))
 
-    return _tuned(targets, columns, make, RIDGES)
+    return _tuned(targets, columns, make, tuple(product(RIDGES, (False, True))), refit)
 
 
-def forest(targets: Sequence[str], columns: Sequence[str], trees: int = 300) -> Baseline:
+def forest(targets: Sequence[str], columns: Sequence[str], trees: int = 300, refit: bool = False) -> Baseline:
     """Return a random forest, of which the size of the leaves is chosen."""
 
     def make(numbers: list[str], words: list[str], leaf: float, rows: int) -> Any:
@@ -58,10 +63,10 @@ def forest(targets: Sequence[str], columns: Sequence[str], trees: int = 300) -> 
         )
         return make_pipeline(_columns(numbers, filled, words, _one_hot()), model)
 
-    return _tuned(targets, columns, make, LEAVES)
+    return _tuned(targets, columns, make, LEAVES, refit)
 
 
-def boosting(targets: Sequence[str], columns: Sequence[str]) -> Baseline:
+def boosting(targets: Sequence[str], columns: Sequence[str], refit: bool = False) -> Baseline:
     """Return gradient-boosted trees, which take gaps as they are, of which rate and number are chosen."""
 
     def fit(train: Examples, validation: Examples) -> Callable[[Examples], pd.DataFrame]:
@@ -82,8 +87,8 @@ def boosting(targets: Sequence[str], columns: Sequence[str]) -> Baseline:
                 stages = [_error(said, judge) for said in model.staged_predict(coded.transform(judged))]
                 trials.append((min(stages), int(np.argmin(stages)) + 1, model))
             _, count, best = min(trials, key=lambda trial: trial[0])
-            best.set_params(max_iter=count).fit(coded.transform(rows), true)
-            models.append(make_pipeline(coded, best))
+            rows, true = _both((rows, true), (judged, judge)) if refit else (rows, true)
+            models.append(make_pipeline(coded, best.set_params(max_iter=count)).fit(rows, true))
         return stating(targets, lambda examples: _stacked(models, examples.table))
 
     return fit
@@ -99,7 +104,9 @@ def mean(targets: Sequence[str]) -> Baseline:
     return fit
 
 
-def _tuned(targets: Sequence[str], columns: Sequence[str], make: Make, settings: Sequence[float]) -> Baseline:
+def _tuned(
+    targets: Sequence[str], columns: Sequence[str], make: Make, settings: Sequence[Any], refit: bool
+) -> Baseline:
     """Return the baseline that fits a regression for each target, under the setting that suits validation best."""
 
     def fit(train: Examples, validation: Examples) -> Callable[[Examples], pd.DataFrame]:
@@ -109,7 +116,8 @@ def _tuned(targets: Sequence[str], columns: Sequence[str], make: Make, settings:
             judged, judge = _known(validation, target, train)
             numbers, words = _kinds(rows, columns)
             fitted = [make(numbers, words, setting, len(rows)).fit(rows, true) for setting in settings]
-            models.append(min(fitted, key=lambda model: _error(model.predict(judged), judge)))
+            best = min(fitted, key=lambda model: _error(model.predict(judged), judge))
+            models.append(best.fit(*_both((rows, true), (judged, judge))) if refit else best)
         return stating(targets, lambda examples: _stacked(models, examples.table))
 
     return fit
@@ -119,7 +127,14 @@ def _stacked(models: Sequence[Any], rows: Any) -> np.ndarray:
     return np.stack([model.predict(rows) for model in models], axis=1)
 
 
-def _known(examples: Examples, target: str, instead: Examples | None = None) -> tuple[pd.DataFrame, np.ndarray]:
+def _both(train: Known, validation: Known) -> Known:
+    """Return the rows of both parts; those of training alone where they stand in for validation."""
+    if train[0] is validation[0]:
+        return train
+    return pd.concat([train[0], validation[0]]), np.concatenate([train[1], validation[1]])
+
+
+def _known(examples: Examples, target: str, instead: Examples | None = None) -> Known:
     """Return the table's rows that know the target, and what it is there; those of `instead` where none does."""
     true = examples.truth[target].to_numpy(np.float64)
     there = np.isfinite(true)

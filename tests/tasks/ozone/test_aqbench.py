@@ -8,6 +8,10 @@ import pytest
 
 from tasks.ozone.aqbench import COORDINATES, PREDICTORS, TARGETS, is_aqbench, predictors, read_aqbench
 from toolkit.errors import UserError
+from toolkit.finetune_run import run_finetune
+from toolkit.runfolder import RunFolder
+from toolkit.task_settings import task_and_settings
+from toolkit.told import Told
 
 HEADER = (
     "id,country,htap_region,climatic_zone,lon,lat,alt,relative_alt,type,type_of_area,water_25km,"
@@ -54,6 +58,26 @@ def test_the_layout_is_read(tmp_path: Path) -> None:
     assert np.isnan(first["o3_nighttime_avg"])
     assert np.isnan(second["no2_column"])
     assert (first["o3_aot40"], second["population_density"]) == (10197.4, 4000)
+
+
+@pytest.mark.slow
+def test_the_network_is_trained_again_with_the_validation_stations(tmp_path: Path) -> None:
+    """First on the training stations, until validation says when; then for as many epochs on both, without it."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for number, part in enumerate(["train"] * 96 + ["val"] * 32 + ["test"] * 16):
+        fields = ROWS[1].split(",")
+        fields[0], fields[6], fields[-1] = str(number), f"{rng.uniform(0, 3000):.0f}", part
+        fields[HEADER.split(",").index("o3_average_values")] = f"{20 + float(fields[6]) / 150:.2f}"
+        rows.append(",".join(fields))
+    options = {"data": write(tmp_path, *rows), "batch_size": 16, "epochs": 5, "least_steps": 30, "baselines": False}
+    task, settings = task_and_settings("ozone", None, (), options)
+    folder = tmp_path / "run"
+    run_finetune(task, settings, RunFolder(folder, False, False, ()), Told())
+    first, again = (pd.read_json(path / "metrics.jsonl", lines=True) for path in (folder, folder / "refit"))
+    best = first["step"][first["validation"].idxmin()] + 1
+    assert len(again) == round(best * 128 / 96)
+    assert "validation" not in again
 
 
 def test_where_a_station_is_predicts_only_if_asked_for() -> None:
