@@ -31,7 +31,7 @@ from toolkit.examples import Examples, cut_examples
 from toolkit.fit import batch_index, fit
 from toolkit.heads.features import Features, Given
 from toolkit.parts import Parts, assemble, inputs, usable_readouts
-from toolkit.pretexts.known import PRETEXTS, readout_names
+from toolkit.pretexts.known import pretext_named
 from toolkit.pretrain import normalisation_for
 from toolkit.train import Run, Schedule
 
@@ -77,9 +77,11 @@ def random_backbone(store: Store, folder: Path) -> Backbone:
     normalisation = normalisation_for(TASK.inputs.variables, store)
     spec = FeatureSpec(normalisation.names, normalisation.units, TASK.inputs.frames, store.latitude_spacing, PATCH, DIM)
     architecture = {"depth": DEPTH, "heads": HEADS}
-    pretexts = dict.fromkeys(PRETEXTS, 1.0)
-    card = Card("random", "Random weights", spec, architecture, normalisation, pretexts, readout_names(pretexts), 0, "")
-    modules = {name: pretext.module(spec) for name, pretext in PRETEXTS.items()}
+    pretexts = {name: pretext_named(name) for name in ("masked", "nextframe", "lagrangian", "vortexfate")}
+    handed = tuple(pretext.readout.name for pretext in pretexts.values() if pretext.readout)
+    weights = dict.fromkeys(pretexts, 1.0)
+    card = Card("random", "Random weights", spec, architecture, normalisation, weights, handed, 0, "")
+    modules = {name: pretext.module(spec) for name, pretext in pretexts.items()}
     folder.mkdir()
     save_backbone(folder, card, build(spec, architecture, SEED), modules)
     return load_backbone(folder)
@@ -102,7 +104,7 @@ class Bare:
             global_pool="",
             class_token=False,
         )
-        lora = lora_config(Lora(), DEPTH)
+        lora = lora_config(Lora(), vit)
         self.vit: nn.Module = peft.get_peft_model(vit, lora)
         self.head = TASK.head(Given(backbone.card.spec, usable_readouts(TASK, backbone.card)))
         self.trained = [p for m in (self.vit, self.head) for p in m.parameters() if p.requires_grad]

@@ -117,9 +117,10 @@ def random_backbone(tmp_path_factory: pytest.TempPathFactory, smooth_store: "Sto
     from toolkit.backbones.features import FeatureSpec
     from toolkit.backbones.vit import build
     from toolkit.backbones.weights import save_backbone
-    from toolkit.pretexts.known import PRETEXTS, readout_names
-    from toolkit.pretrain import normalisation_for
+    from toolkit.pretexts.draw import normalisation_for
+    from toolkit.pretexts.known import pretext_named
 
+    pretexts = {name: pretext_named(name) for name in ("masked", "nextframe", "lagrangian", "vortexfate")}
     normalisation = normalisation_for(("vorticity", "divergence"), smooth_store)
     spec = FeatureSpec(normalisation.names, normalisation.units, (-6, 0), smooth_store.latitude_spacing, 4, 16)
     card = Card(
@@ -128,15 +129,15 @@ def random_backbone(tmp_path_factory: pytest.TempPathFactory, smooth_store: "Sto
         spec=spec,
         architecture={"depth": 2, "heads": 2},
         normalisation=normalisation,
-        pretexts=dict.fromkeys(PRETEXTS, 1.0),
-        readouts=readout_names(PRETEXTS),
+        pretexts=dict.fromkeys(pretexts, 1.0),
+        readouts=tuple(p.readout.name for p in pretexts.values() if p.readout),
         parameters=0,
         weights_sha256="",
     )
     folder = tmp_path_factory.mktemp("random-backbone")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        modules = {name: pretext.module(spec) for name, pretext in PRETEXTS.items()}
+        modules = {name: pretext.module(spec) for name, pretext in pretexts.items()}
         save_backbone(folder, card, build(spec, card.architecture, 3), modules)
     return folder
 

@@ -20,11 +20,13 @@ def pretrain(files: list[Path], folder: Path, resume: bool, pause: float) -> dic
     """Pretrain a tiny backbone on all pretexts; return its weights."""
     from toolkit.backbones.weights import load_backbone
     from toolkit.data.store import open_store
-    from toolkit.pretexts.known import PRETEXTS
-    from toolkit.pretrain import Recipe, pretrain, unlabelled
+    from toolkit.pretexts.draw import Recipe, unlabelled
+    from toolkit.pretexts.known import pretext_named, pretext_names
+    from toolkit.pretrain import pretrain
 
     card = load_backbone(files[2]).card
-    recipe = Recipe(card.spec, card.architecture, tuple((pretext, 1.0) for pretext in PRETEXTS.values()), (16, 16))
+    every = tuple((pretext_named(name), 1.0) for name in pretext_names())
+    recipe = Recipe(card.spec, card.architecture, every, (16, 16))
     source = unlabelled(open_store(files[0]), recipe, lambda _name, target, store: target.make(store))
     return pretrain(
         recipe, [source], card.normalisation, _schedule({"": 1e-3}), _run(folder, resume, pause)

@@ -1,11 +1,14 @@
 from pathlib import Path
 
+import peft
 import pytest
 import torch
 from torch import Tensor, nn
 
 from toolkit.adapt import Adapted, Lora, adapted, trainable_share
+from toolkit.backbones.contract import Network, Wishes
 from toolkit.backbones.features import FeatureSpec
+from toolkit.backbones.known import build_backbone, shape_named
 from toolkit.backbones.vit import ViT, build
 from toolkit.errors import UserError
 from toolkit.heads.features import Features
@@ -86,6 +89,87 @@ def test_lora_updates_the_last_blocks() -> None:
         model = adapted("lora", base(), torch.nn.Identity(), Lora(blocks=blocks), seed=0)
         names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
         assert {name.split("blocks.")[1][0] for name in names} == updated
+
+
+def test_lora_of_a_transformer_is_what_it_was_before_other_kinds(tmp_path: Path) -> None:
+    """The updates have the names, places and values of a configuration by the layers' names, whose adapters load."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = peft.LoraConfig(
+            r=2,
+            lora_alpha=4,
+            target_modules=["qkv", "proj", "fc1", "fc2"],
+            layers_pattern="blocks",
+            layers_to_transform=[1],
+        )
+        before = peft.get_peft_model(base(), config)
+    now = adapted("lora", base(), nn.Identity(), Lora(rank=2, alpha=4, blocks=1), seed=0).backbone
+    assert before.state_dict().keys() == now.state_dict().keys()
+    assert all(torch.equal(value, now.state_dict()[name]) for name, value in before.state_dict().items())
+    before.save_pretrained(str(tmp_path))
+    loaded = peft.PeftModel.from_pretrained(base(), str(tmp_path)).eval()
+    torch.testing.assert_close(loaded(windows()), now.eval()(windows()))
+
+
+def other(kind: str) -> Network:
+    """A backbone of another kind on the same planes."""
+    shape = shape_named(kind, Wishes(4, 32, 2, 2))
+    spec = FeatureSpec(SPEC.variables, SPEC.units, SPEC.frames, SPEC.grid_degrees, shape.patch, shape.dim)
+    return build_backbone(spec, shape.architecture, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "layers"),
+    [
+        ("resnet", {f"layer4.{block}.conv{n}" for block in (4, 5) for n in (1, 2)}),
+        (
+            "timm:test_vit",
+            {f"net.blocks.{b}.{n}" for b in (4, 5) for n in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")},
+        ),
+    ],
+)
+def test_lora_updates_the_layers_of_any_kind(kind: str, layers: set[str]) -> None:
+    """Of the last two blocks it updates every linear layer and convolution, and begins at the base model."""
+    network, x = other(kind), torch.randn(2, SPEC.planes, 64, 64, generator=torch.Generator().manual_seed(0))
+    before = network.eval()(x)
+    model = adapted("lora", network, nn.Identity(), Lora(), seed=0)
+    names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert {name.removeprefix("backbone.base_model.model.").split(".lora_")[0] for name in names} == layers
+    torch.testing.assert_close(model.backbone(x), before)
+    model.backbone(x).sum().backward()
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+class Grouped(Network):
+    """A backbone of one block with the layers that peft cannot update, and one that it can where `plain`."""
+
+    def __init__(self, plain: bool) -> None:
+        super().__init__()
+        self.spec = SPEC
+        self.grouped, self.dilated = nn.Conv2d(4, 4, 3, groups=2), nn.Conv2d(4, 4, 3, dilation=2)
+        self.plain = nn.Conv2d(4, 4, 3) if plain else nn.Identity()
+        self.attention = nn.MultiheadAttention(4, 2)
+        self.blocks = (nn.ModuleList([self.grouped, self.dilated, self.plain, self.attention]),)
+
+
+def test_lora_leaves_out_what_peft_cannot_update() -> None:
+    """Grouped and dilated convolutions and layers of other classes are left out; where none is left it is an error."""
+    model = adapted("lora", Grouped(plain=True), nn.Identity(), Lora(blocks=1), seed=0)
+    assert {name.split(".")[3] for name, p in model.named_parameters() if p.requires_grad} == {"plain"}
+    with pytest.raises(UserError, match=r"no layer to update in the last 1 blocks .* Raise lora_blocks"):
+        adapted("lora", Grouped(plain=False), nn.Identity(), Lora(blocks=1), seed=0)
+
+
+@pytest.mark.parametrize(("method", "moves"), [("probe", False), ("lora", False), ("full", True)])
+def test_frozen_batch_norms_keep_their_statistics(method: str, moves: bool) -> None:
+    """In training a probe and LoRA normalise as in inference; a backbone that is trained follows the batches."""
+    model = adapted(method, other("resnet"), nn.Identity(), Lora(), seed=0)
+    x = 3 + torch.randn(2, SPEC.planes, 64, 64, generator=torch.Generator().manual_seed(0))
+    before = {name: value.clone() for name, value in model.backbone.named_buffers()}
+    in_training, in_inference = model.train().backbone(x), model.eval().backbone(x)
+    changed = any(not torch.equal(value, before[name]) for name, value in model.backbone.named_buffers())
+    assert changed == moves
+    assert torch.allclose(in_training, in_inference) != moves
 
 
 @pytest.mark.parametrize("method", ["full", "scratch"])

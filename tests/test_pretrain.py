@@ -10,24 +10,18 @@ from toolkit.data.normalise import Normalisation
 from toolkit.data.store import Store
 from toolkit.data.windows import Windows
 from toolkit.errors import UserError
-from toolkit.pretexts.contract import Pretext, Target, Views, cut
-from toolkit.pretexts.known import PRETEXTS
-from toolkit.pretrain import (
-    POLEWARD_CENTRE,
-    Pretraining,
-    Recipe,
-    Unlabelled,
-    _aligned,
-    draw,
-    held_out_losses,
-    normalisation_for,
-    pretext_losses,
-    pretrain,
-    unlabelled,
-)
+from toolkit.pretexts.contract import Encoder, Pretext, Target, Views, cut
+from toolkit.pretexts.draw import POLEWARD_CENTRE, Recipe, Unlabelled, _aligned, draw, normalisation_for, unlabelled
+from toolkit.pretexts.known import pretext_named
+from toolkit.pretrain import Pretraining, held_out_scores, pretrain
 from toolkit.train import Run, Schedule
 
 SIZE = (16, 16)
+
+
+def flat(views: Views) -> dict[str, torch.Tensor]:
+    """What all pretexts drew, by name."""
+    return {name: value for own in views.drawn.values() for name, value in own.items()}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +35,7 @@ def recipe(normalisation: Normalisation) -> Recipe:
     """All pretexts on a tiny backbone."""
     spec = FeatureSpec(normalisation.names, normalisation.units, (-6, 0), 2.8125, 4, 16)
     weighted = (("masked", 0.5), ("nextframe", 1.0), ("lagrangian", 2.0), ("vortexfate", 0.5))
-    return Recipe(spec, {"depth": 1, "heads": 2}, tuple((PRETEXTS[name], w) for name, w in weighted), SIZE)
+    return Recipe(spec, {"depth": 1, "heads": 2}, tuple((pretext_named(name), w) for name, w in weighted), SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +65,8 @@ def test_a_draw_depends_on_its_seed_alone(source: Unlabelled, recipe: Recipe, no
     assert torch.equal(torch.rand(2), expected)
     for first, second in ((one.clean, same.clean), (one.seen, same.seen), (one.hidden, same.hidden)):
         torch.testing.assert_close(first, second, rtol=0, atol=0, equal_nan=True)
-    assert all(torch.equal(one.targets[name].nan_to_num(), same.targets[name].nan_to_num()) for name in one.targets)
+    assert flat(one).keys() == flat(same).keys()
+    assert all(torch.equal(value.nan_to_num(), flat(same)[name].nan_to_num()) for name, value in flat(one).items())
     assert not torch.equal(one.clean, other.clean)
 
 
@@ -82,7 +77,7 @@ def test_views_have_the_shapes_the_pretexts_expect(
     views = draw([source], recipe, normalisation, 64, 0)
     assert views.clean.shape == views.seen.shape == (64, 5, 16, 16)
     assert views.hidden.shape == (64, 16, 4)
-    assert {name: field.shape for name, field in views.targets.items()} == {
+    assert {name: field.shape for name, field in flat(views).items()} == {
         "6 h later": (64, 2, 16, 16),
         "24 h later": (64, 2, 16, 16),
         "displacement": (64, 2, 8, 8),
@@ -101,7 +96,7 @@ def test_a_later_frame_is_the_same_window_later(
     """With frames at 0 and 6 h as input, the target 6 h later equals the second frame, reflected windows included."""
     ahead = replace(recipe, spec=replace(recipe.spec, frames=(0, 6)))
     views = draw([source], ahead, normalisation, 32, 1)
-    torch.testing.assert_close(views.targets["6 h later"], views.clean[:, 2:4])
+    torch.testing.assert_close(views.drawn["nextframe"]["6 h later"], views.clean[:, 2:4])
 
 
 def test_a_made_target_is_cut_where_the_window_lies(smooth_store: Store) -> None:
@@ -110,7 +105,7 @@ def test_a_made_target_is_cut_where_the_window_lies(smooth_store: Store) -> None
     windows = Windows(
         np.array([[0], [1], [2]]), np.array([9, 21, 32]), np.array([3, 123, 60]), np.array([False, False, True]), SIZE
     )
-    windows = _aligned(windows, {"target": Target(0, stride=2), "other": Target(0)})
+    windows = _aligned(windows, [Target(0, stride=2), Target(0)])
     assert windows.row.tolist() == [8, 20, 32]
     assert windows.column.tolist() == [2, 122, 60]
     read = cut(array, smooth_store, windows, stride=2, odd_channels=(0,))
@@ -119,15 +114,22 @@ def test_a_made_target_is_cut_where_the_window_lies(smooth_store: Store) -> None
     np.testing.assert_array_equal(read[2], array[2, :, 16:24, 30:38][:, ::-1] * np.array([-1, 1])[:, None, None])
 
 
+def test_views_move_whole(source: Unlabelled, recipe: Recipe, normalisation: Normalisation) -> None:
+    """Every tensor of a batch, what the pretexts drew too, goes to the device."""
+    views = draw([source], recipe, normalisation, 2, 0).to("meta")
+    assert {x.device.type for x in (views.clean, views.seen, views.hidden, *flat(views).values())} == {"meta"}
+
+
 def test_sources_are_drawn_by_their_times(source: Unlabelled, recipe: Recipe, normalisation: Normalisation) -> None:
     """A source with few usable times is drawn seldom, and one batch comes from one source."""
+    key = ("lagrangian", "displacement")
     marked = replace(
         source,
         times=source.times[:5],
-        made={**source.made, "displacement": np.full_like(source.made["displacement"], 7)},
+        made={**source.made, key: np.full_like(source.made[key], 7)},
     )
     marks = [
-        draw([source, marked], recipe, normalisation, 2, seed).targets["displacement"].abs().eq(7).float().mean().item()
+        flat(draw([source, marked], recipe, normalisation, 2, seed))["displacement"].abs().eq(7).float().mean().item()
         for seed in range(60)
     ]
     assert set(marks) == {0.0, 1.0}
@@ -137,30 +139,30 @@ def test_sources_are_drawn_by_their_times(source: Unlabelled, recipe: Recipe, no
 def test_losses_are_weighted(source: Unlabelled, recipe: Recipe, normalisation: Normalisation) -> None:
     """Each pretext's loss counts by its weight, is of order one, and reaches the backbone and its own module."""
     model, views = Pretraining(recipe, 0), draw([source], recipe, normalisation, 8, 0)
-    losses = pretext_losses(recipe, model, views)
+    losses = model(views)
     assert list(losses) == ["masked", "nextframe", "lagrangian", "vortexfate"]
-    tokens = model(views.seen)
+    tokens = model.backbone(views.seen)
     for pretext, weight in recipe.pretexts:
-        alone = pretext.loss(model.pretexts[pretext.name], tokens, views)
+        alone = pretext.loss(model.pretexts[pretext.name], lambda _: tokens, views)
         assert losses[pretext.name].item() == pytest.approx(weight * alone.item(), rel=1e-5)
         assert 0.05 < alone < 20
     sum(losses.values()).backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
 
 
-def test_held_out_losses_are_those_of_the_same_windows_without_weights(
+def test_held_out_scores_are_those_of_the_same_windows_without_weights(
     source: Unlabelled, recipe: Recipe, normalisation: Normalisation
 ) -> None:
     """They do not depend on what is drawn elsewhere, nor on the pretexts' weights, and train nothing."""
     model = Pretraining(recipe, 0)
-    losses = held_out_losses(recipe, model, [source], normalisation, 2)
+    losses = held_out_scores(recipe, model, [source], normalisation, 2)
     assert all(parameter.grad is None for parameter in model.parameters())
     heavier = replace(recipe, pretexts=tuple((pretext, 3 * weight) for pretext, weight in recipe.pretexts))
     torch.rand(3)
-    assert held_out_losses(heavier, model, [source], normalisation, 2) == losses
+    assert held_out_scores(heavier, model, [source], normalisation, 2) == losses
     batches = [draw([source], recipe, normalisation, 2, number) for number in range(40)]
     masked = recipe.pretexts[0][0]
-    expected = np.mean([masked.loss(model.pretexts["masked"], model(v.seen), v).item() for v in batches])
+    expected = np.mean([masked.loss(model.pretexts["masked"], model.backbone, v).item() for v in batches])
     assert losses["masked"] == pytest.approx(expected, rel=1e-5)
 
 
@@ -179,7 +181,7 @@ def test_pretraining_learns(source: Unlabelled, recipe: Recipe, normalisation: N
 
     def loss(model: Pretraining) -> float:
         with torch.no_grad():
-            return float(sum(pretext_losses(recipe, model, views).values()))
+            return float(sum(model(views).values()))
 
     model = pretrain(recipe, [source], normalisation, Schedule(15, 8, {"": 3e-3}), Run(tmp_path))
     assert loss(model) < 0.95 * loss(Pretraining(recipe, 0))
@@ -191,8 +193,8 @@ def test_a_pretext_of_ones_own(
 ) -> None:
     """A pretext is a value: one that predicts the sine of latitude from the tokens trains without further ado."""
 
-    def loss(module: torch.nn.Module, tokens: torch.Tensor, views: Views) -> torch.Tensor:
-        return (module(tokens)[..., 0].mean(1) - views.clean[:, -1].mean((1, 2))).square().mean()
+    def loss(module: torch.nn.Module, encode: Encoder, views: Views) -> torch.Tensor:
+        return (module(encode(views.seen))[..., 0].mean(1) - views.clean[:, -1].mean((1, 2))).square().mean()
 
     own = Pretext("latitude", "Predict the latitude", lambda spec: torch.nn.Linear(spec.dim, 1), loss)
     alone = replace(recipe, pretexts=((own, 1.0),))
@@ -200,19 +202,3 @@ def test_a_pretext_of_ones_own(
     assert bare.times.tolist() == list(range(1, 40))
     model = pretrain(alone, [bare], normalisation, Schedule(4, 8, {"": 1e-2}), Run(tmp_path))
     assert set(model.pretexts) == {"latitude"}
-
-
-def test_batches_are_made_for_the_device_of_the_run(
-    source: Unlabelled,
-    recipe: Recipe,
-    normalisation: Normalisation,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    """Every tensor of a batch, the targets too, lies where the model is trained."""
-    batches = []
-    monkeypatch.setattr("toolkit.pretrain.train", lambda _model, batch, *_: batches.append(batch(0)))
-    schedule = Schedule(steps=1, batch_size=2, learning_rates={"": 0.0})
-    pretrain(recipe, [source], normalisation, schedule, Run(tmp_path, device="meta"))
-    (views,) = batches
-    assert {t.device.type for t in (views.clean, views.seen, views.hidden, *views.targets.values())} == {"meta"}

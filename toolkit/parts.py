@@ -10,7 +10,7 @@ from torch import Tensor
 from toolkit.adapt import Adapted, Lora, adapted
 from toolkit.backbones.card import Card, check_fits
 from toolkit.backbones.features import FeatureSpec, planes
-from toolkit.backbones.vit import build
+from toolkit.backbones.known import build_backbone
 from toolkit.backbones.weights import Backbone
 from toolkit.columns import NO_COLUMNS, ColumnCode, encode_columns
 from toolkit.data.normalise import Normalisation
@@ -18,7 +18,7 @@ from toolkit.data.store import NO_FIELDS, Store
 from toolkit.errors import UserError
 from toolkit.examples import Examples
 from toolkit.heads.features import Given
-from toolkit.pretexts.known import readout_channels, readout_names, readouts
+from toolkit.pretexts.known import readout_channels, readouts
 from toolkit.task import Maps, Task
 
 Readouts = Callable[[Tensor], dict[str, Tensor]]
@@ -70,7 +70,7 @@ def assemble(
     _check_frames(task, card)
     usable = usable_readouts(task, card) if backbone else {}
     known = task.maps.planes if task.maps else 0
-    module = build(card.spec, card.architecture, seed)
+    module = build_backbone(card.spec, card.architecture, seed)
     if backbone:
         module.load_state_dict(backbone.module.state_dict())
     head = _head(task, Given(card.spec, usable, columns, known), seed)
@@ -98,8 +98,8 @@ def _known(maps: Maps, examples: Examples, index: np.ndarray) -> Tensor:
 
 def usable_readouts(task: Task, card: Card) -> dict[str, int]:
     """Return the readouts that the task can use and the backbone has, and their numbers of channels."""
-    names = [name for name in task.readouts if name in readout_names(card.pretexts)]
-    return readout_channels(names, card.spec)
+    there = readout_channels(card)
+    return {name: there[name] for name in task.readouts if name in there}
 
 
 def check_method(task: Task, method: str) -> None:

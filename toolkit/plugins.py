@@ -10,18 +10,16 @@ import sys
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 from pydantic import validate_call
 
-from toolkit.errors import UserError, unknown
+from toolkit.errors import UserError
+from toolkit.installed import installed_names, load_installed, remedy, said
 from toolkit.task import Task
 
-GROUP = "toolkit.tasks"
+KIND = "task"
 DATA = "data"
 
 
@@ -65,7 +63,7 @@ class Plugin:
             except UserError:
                 raise
             except Exception as error:  # a plug-in is somebody else's code
-                raise UserError(f"The task '{self.name}' ({self.place}) cannot be made: {_said(error)}.") from error
+                raise UserError(f"The task '{self.name}' ({self.place}) cannot be made: {said(error)}.") from error
         elif given:
             raise UserError(f"The task '{self.name}' has no options; given: {', '.join(given)}.")
         else:
@@ -89,7 +87,7 @@ class Found:
 
 def task_names() -> tuple[str, ...]:
     """Return the names of the installed tasks, without loading any."""
-    return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
+    return installed_names(KIND)
 
 
 def found_tasks() -> Found:
@@ -97,7 +95,7 @@ def found_tasks() -> Found:
     plugins, tasks, broken = {}, {}, []
     for name in task_names():
         try:
-            plugins[name] = plugin = _loaded(_only(name))
+            plugins[name] = plugin = _loaded(name)
             tasks[name] = plugin.task()
         except UserError as error:
             plugins.pop(name, None)
@@ -112,9 +110,7 @@ def plugin_named(name: str) -> Plugin:
     """
     if name.endswith(".py"):
         return _from_file(Path(name))
-    if name not in task_names():
-        raise unknown("task", name, task_names())
-    return _loaded(_only(name))
+    return _loaded(name)
 
 
 def task_named(name: str, options: Mapping[str, Any] | None = None, data: Path | None = None) -> Task:
@@ -122,44 +118,16 @@ def task_named(name: str, options: Mapping[str, Any] | None = None, data: Path |
     return plugin_named(name).task(options, data)
 
 
-def _only(name: str) -> EntryPoint:
-    points = list(entry_points(group=GROUP, name=name))
-    if len({point.value for point in points}) > 1:
-        claims = " and ".join(sorted(f"{p.dist.name if p.dist else 'unknown'} ({p.value})" for p in points))
-        raise UserError(f"Two packages define a task '{name}': {claims}. Uninstall one, or give the path of its file.")
-    return points[0]
-
-
-def _loaded(point: EntryPoint) -> Plugin:
-    try:
-        defines = point.load()
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"The task '{point.name}' ({point.value}) does not load: {_said(error)}.{_remedy(point, error)}"
-        ) from error
-    except Exception as error:  # a plug-in is somebody else's code
-        raise UserError(f"The task '{point.name}' ({point.value}) does not load: {_said(error)}.") from error
-    package, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "unknown")
-    plugin = _checked(Plugin(point.name, defines, package, version, point.value))
+def _loaded(name: str) -> Plugin:
+    found = load_installed(KIND, name)
+    plugin = _checked(Plugin(name, found.thing, found.package, found.version, found.point.value))
     try:
         own = plugin.task().name
     except UserError as error:
-        if isinstance(error.__cause__, ModuleNotFoundError):
-            raise UserError(f"{error}{_remedy(point, error.__cause__)}") from error
-        raise
-    if own != point.name:
-        raise UserError(f"The task '{point.name}' ({point.value}) calls itself '{own}'. Give both the same name.")
+        raise UserError(f"{error}{remedy(found.point, error.__cause__)}") from error
+    if own != name:
+        raise UserError(f"The task '{name}' ({plugin.place}) calls itself '{own}'. Give both the same name.")
     return plugin
-
-
-def _remedy(point: EntryPoint, error: ModuleNotFoundError) -> str:
-    """Say which extra of the plug-in's package brings a module that is missing, where one does."""
-    missing = canonicalize_name((error.name or "").split(".")[0])
-    for needed in map(Requirement, (point.dist.requires or ()) if point.dist else ()):
-        extra = str(needed.marker or "").partition("extra == ")[2].strip("\"'")
-        if extra and canonicalize_name(needed.name) == missing and point.dist:
-            return f" It comes with an extra: pip install '{point.dist.name}[{extra}]'."
-    return ""
 
 
 def _from_file(path: Path) -> Plugin:
@@ -173,7 +141,7 @@ def _from_file(path: Path) -> Plugin:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # a task file is somebody else's code
-        raise UserError(f"The task file {path} does not load: {_said(error)}.") from error
+        raise UserError(f"The task file {path} does not load: {said(error)}.") from error
     return _checked(Plugin(str(path), module.__dict__.get("TASK"), "file", "", str(path)))
 
 
@@ -188,12 +156,8 @@ def _checked(plugin: Plugin) -> Plugin:
         defaults = {name: parameter.default for name, parameter in plugin.parameters.items()}
         _ = plugin.options
     except Exception as error:  # an annotation is somebody else's code
-        raise UserError(f"The options of {plugin.place} cannot be read: {_said(error)}.") from error
+        raise UserError(f"The options of {plugin.place} cannot be read: {said(error)}.") from error
     for name, default in defaults.items():
         if default is inspect.Parameter.empty:
             raise UserError(f"The option '{name}' of {plugin.place} has no default. Give it one.")
     return plugin
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(".")

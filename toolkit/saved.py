@@ -20,7 +20,7 @@ from torch import nn
 
 from toolkit.adapt import Adapted, Lora
 from toolkit.backbones.card import Card, backbone_folder
-from toolkit.backbones.vit import ViT
+from toolkit.backbones.contract import Network
 from toolkit.backbones.weights import Backbone, load_backbone
 from toolkit.columns import ColumnCode
 from toolkit.errors import UserError
@@ -114,7 +114,7 @@ def _rebuilt(folder: Path, task: Task, method: str, base: Backbone | None, colum
     bare = "full" if method == "lora" else method
     parts = assemble(task, base.card, base if pretrained else None, bare, Lora(), 0, columns)
     module, head = parts.model.backbone, parts.model.head
-    assert isinstance(module, ViT)
+    assert isinstance(module, Network)
     head.load_state_dict(load_file(folder / "head.safetensors"))
     body: nn.Module = module
     if method == "lora":

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from toolkit.backbones.card import Card, backbone_folder, check_fits, read_card, write_card
+from toolkit.backbones.contract import Wishes
+from toolkit.backbones.known import build_backbone, shape_named
 from toolkit.backbones.vit import build
 from toolkit.backbones.weights import Backbone, load_backbone, save_backbone
 from toolkit.errors import UserError
@@ -50,6 +52,20 @@ def test_a_backbone_comes_back_as_it_was_saved(tmp_path: Path, backbone: Backbon
     ):
         assert one.keys() == other.keys()
         assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("kind", ["resnet", "timm:test_vit"])
+def test_a_backbone_of_another_kind_comes_back(tmp_path: Path, backbone: Backbone, kind: str) -> None:
+    """The card names the kind, and the folder gives the same tokens, with the statistics that training left."""
+    shape = shape_named(kind, Wishes(4, 16, 2, 2))
+    spec = replace(backbone.card.spec, patch=shape.patch, dim=shape.dim)
+    card = replace(backbone.card, spec=spec, architecture=dict(shape.architecture))
+    module = build_backbone(spec, card.architecture, seed=8)
+    x = torch.randn(2, spec.planes, 64, 64, generator=torch.Generator().manual_seed(0))
+    module.train()(x)
+    saved = save_backbone(tmp_path, card, module, {})
+    assert saved.architecture == {"kind": kind}
+    assert torch.equal(load_backbone(tmp_path).module(x), module.eval()(x))
 
 
 def test_edited_weights_are_refused(copy: Path) -> None:

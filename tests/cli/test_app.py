@@ -93,14 +93,31 @@ def test_ctrl_c_reaches_a_real_process() -> None:
 
 
 def test_backbones_are_listed_with_what_a_task_must_fit(command, monkeypatch, random_backbone: Path) -> None:
-    """The list names parameters, grid spacing and variables; as JSON it is the whole card."""
+    """The list names what identifies a backbone and what a task must fit, then the kinds; as JSON it is the card."""
     monkeypatch.setattr(card, "shipped", lambda: {"random": random_backbone})
     known = card.read_card(random_backbone)
     listed = json.loads(command("backbones", "--json").stdout)
     assert [entry["weights_sha256"] for entry in listed] == [known.weights_sha256]
-    line = command("backbones").stdout.splitlines()[1]
-    assert line.startswith(f"random    {known.parameters:,}")
-    assert "2.8125 degrees" in line
+    lines = command("backbones").stdout.splitlines()
+    said = dict(line.strip().split("  ", 1) for line in lines if line.startswith("  "))
+    assert lines[0] == "random"
+    assert said["parameters"] == f"{known.parameters:,}"
+    assert said["SHA-256"].strip() == known.weights_sha256[:12]
+    assert said["grid"].strip().startswith("2.8125 degrees")
+    assert said["variables"].strip() == "vorticity, divergence at -6, 0 h"
+    assert "masked 1" in said["pretexts"]
+    assert said["scores"].strip() == said["trained on"].strip() == "-"
+    assert "displacement_24h" in said["hands over"]
+    assert {"vit", "resnet", "timm:NAME"} <= set(said)
+
+
+def test_worlds_and_held_out_scores_of_a_backbone_are_listed(command) -> None:
+    """The shipped backbone is told with the worlds it was trained and scored on, and its losses there."""
+    said = command("backbones").stdout
+    assert "large101 (simulated, 2892 times), large102" in said
+    assert "small103 (simulated, 484 times)" in said
+    assert "held-out masked 0.7859" in said
+    assert "training masked" not in said
 
 
 def test_tasks_are_listed_and_broken_ones_are_told(command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,6 +89,25 @@ def test_a_misspelt_world_size_names_the_near_miss(command, tmp_path: Path) -> N
     assert "Did you mean 'small'?" in answer.stderr
 
 
+@pytest.mark.slow
+def test_fluid_flow_is_written_and_prepared(command, tmp_path: Path) -> None:
+    """One run of a day has five frames on the grid of the worlds, ready for pretraining on vorticity."""
+    words = ("--runs", 1, "--days", 1, "--seed", 3, "--json", "-q")
+    written = json.loads(command("data", "fluid", tmp_path / "fluid", *words).stdout)
+    assert written == {"world": str(tmp_path / "fluid"), "runs": 1, "days": 1, "rotation": 0.0, "seed": 3}
+    prepared = command("data", "prepare", tmp_path / "fluid", "--variable", "vorticity", "--json", "-q")
+    assert json.loads(prepared.stdout)["shape"] == [5, 1, 129, 256]
+
+
+def test_fluid_flow_is_not_written_over_something_nor_without_runs(command, tmp_path: Path) -> None:
+    """A folder that holds something and a number of runs that is none are refused, each with its remedy."""
+    (tmp_path / "mine.txt").write_text("mine")
+    for folder, runs, said in ((tmp_path, 1, "not empty"), (tmp_path / "new", 0, "choose from 1 to 200")):
+        answer = command("data", "fluid", folder, "--runs", runs, "-q")
+        assert (answer.exit_code, answer.stdout) == (1, "")
+        assert said in answer.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

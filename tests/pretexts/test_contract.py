@@ -9,7 +9,7 @@ from toolkit.backbones.weights import load_backbone
 from toolkit.errors import UserError
 from toolkit.pretexts import lagrangian
 from toolkit.pretexts.contract import finite_mean, patches, unpatched
-from toolkit.pretexts.known import PRETEXTS, pretext_named, readout_channels, readout_names, readouts
+from toolkit.pretexts.known import pretext_named, pretext_names, pretexts_of, readout_channels, readouts
 
 
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 5))
@@ -38,7 +38,7 @@ def test_what_does_not_count_may_be_nan() -> None:
 
 def test_pretexts_are_found_by_name() -> None:
     """Each pretext is known by its own name; another name is an error with the near miss."""
-    assert all(pretext_named(name).name == name for name in PRETEXTS)
+    assert all(pretext_named(name).name == name for name in pretext_names())
     with pytest.raises(UserError, match=r"No pretext 'maskd'\. Did you mean 'masked'"):
         pretext_named("maskd")
 
@@ -47,9 +47,8 @@ def test_readouts_are_those_of_the_pretexts(random_backbone: Path) -> None:
     """A backbone hands over the wanted readouts of its pretexts, without gradient, and leaves out the others."""
     backbone = load_backbone(random_backbone)
     channels = {"next_frames": 4, "displacement_24h": 2, "vortex_fate": 6}
-    assert readout_names(backbone.card.pretexts) == tuple(channels)
-    assert readout_names({"lagrangian": 0.5, "masked": 1.0}) == ("displacement_24h",)
-    assert readout_channels(readout_names(PRETEXTS), backbone.card.spec) == channels
+    assert readout_channels(backbone.card) == channels
+    assert list(pretexts_of(backbone.card)) == list(backbone.card.pretexts)
     x = torch.randn(2, 5, 16, 24, generator=torch.Generator().manual_seed(0))
     assert readouts(backbone, ())(x) == {}
     read = readouts(backbone, ("displacement_24h", "none such"))(x)

@@ -159,13 +159,13 @@ def test_the_loss_is_the_distance_in_500_km() -> None:
     target = truth.clone()
     target[0, :, 2] = torch.nan
     empty = torch.zeros(0)
-    views = Views(empty, empty, empty, {"displacement": target})
+    views = Views(empty, empty, empty, {"lagrangian": {"displacement": target}})
     tokens = torch.zeros(2, 12, 8)
-    assert PRETEXT.loss(Cells(truth / 500), tokens, views).item() == pytest.approx(0, abs=2e-3)
+    assert PRETEXT.loss(Cells(truth / 500), lambda _: tokens, views).item() == pytest.approx(0, abs=2e-3)
     off = (truth + torch.tensor([300.0, -400.0])[:, None, None]) / 500
-    assert PRETEXT.loss(Cells(off), tokens, views).item() == pytest.approx(1, abs=1e-3)
+    assert PRETEXT.loss(Cells(off), lambda _: tokens, views).item() == pytest.approx(1, abs=1e-3)
     off[0, :, 2] += 100
-    assert PRETEXT.loss(Cells(off), tokens, views).item() == pytest.approx(1, abs=1e-3)
+    assert PRETEXT.loss(Cells(off), lambda _: tokens, views).item() == pytest.approx(1, abs=1e-3)
 
 
 def test_the_readout_is_in_km_at_the_windows_pixels() -> None:

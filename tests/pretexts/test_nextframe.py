@@ -12,7 +12,8 @@ SPEC = FeatureSpec(("vorticity", "divergence"), ("s-1", "s-1"), (-6, 0), 1.0, pa
 def views(*targets: Tensor) -> Views:
     """Views of which the next frames alone matter."""
     empty = torch.zeros(2, SPEC.planes, 8, 12)
-    return Views(empty, empty, torch.zeros(2, 6, 4, dtype=torch.bool), dict(zip(PRETEXT.targets, targets, strict=True)))
+    drawn = {"nextframe": dict(zip(PRETEXT.targets, targets, strict=True))}
+    return Views(empty, empty, torch.zeros(2, 6, 4, dtype=torch.bool), drawn)
 
 
 def later(seed: int) -> Tensor:
@@ -32,7 +33,7 @@ def test_the_loss_is_the_mean_squared_error() -> None:
 
     def said(error: float) -> float:
         fields = patches(torch.cat(truth, 1) + error, 4).flatten(2)
-        return float(PRETEXT.loss(torch.nn.Identity(), fields, views(*truth)))
+        return float(PRETEXT.loss(torch.nn.Identity(), lambda _: fields, views(*truth)))
 
     assert said(0) == 0
     assert said(2) == pytest.approx(4, rel=1e-5)
@@ -43,7 +44,7 @@ def test_missing_targets_do_not_count() -> None:
     truth = [later(0), later(1)]
     truth[1][0, 1, :4] = torch.nan
     tokens = torch.zeros(2, 6, 64, requires_grad=True)
-    loss = PRETEXT.loss(torch.nn.Identity(), tokens, views(*truth))
+    loss = PRETEXT.loss(torch.nn.Identity(), lambda _: tokens, views(*truth))
     known = torch.cat(truth, 1).isfinite()
     assert loss.item() == pytest.approx(torch.cat(truth, 1)[known].square().mean().item(), rel=1e-5)
     loss.backward()

@@ -91,8 +91,8 @@ class Says(nn.Module):
 def loss_of(said: Tensor, target: Tensor) -> float:
     """The pretext's loss of what is said."""
     empty = torch.zeros(0)
-    views = Views(empty, empty, empty, {"vortices": target})
-    return PRETEXT.loss(Says(said), torch.zeros(3, 24, 8), views).item()
+    views = Views(empty, empty, empty, {"vortexfate": {"vortices": target}})
+    return PRETEXT.loss(Says(said), lambda _: torch.zeros(3, 24, 8), views).item()
 
 
 def test_the_loss_is_lowest_at_the_truth(smooth_store: Store) -> None:
@@ -119,7 +119,8 @@ def test_nothing_stated_still_teaches_where_no_vortex_is(smooth_store: Store) ->
     target = torch.from_numpy(read_vortices(np.zeros((0, 8), np.float32), smooth_store, windows()))
     module = PRETEXT.module(SPEC)
     empty = torch.zeros(0)
-    loss = PRETEXT.loss(module, torch.randn(3, 24, 8), Views(empty, empty, empty, {"vortices": target}))
+    views = Views(empty, empty, empty, {"vortexfate": {"vortices": target}})
+    loss = PRETEXT.loss(module, lambda _: torch.randn(3, 24, 8), views)
     loss.backward()
     assert torch.isfinite(loss)
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in module.parameters())

@@ -26,7 +26,8 @@ GRID_TOLERANCE = 0.02
 class Card:
     """A backbone's description. `readouts` are the names of the fields it can hand to a task; `parameters` a count.
 
-    `data` says what it was trained on and `scores` what it reached, both for people; `weights_sha256` is checked.
+    `pretexts` have their weights, and `options` the options of those that were given any. `data` says what it was
+    trained on and `scores` what it reached, both for people; `weights_sha256` is checked.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Card:
     parameters: int
     weights_sha256: str
     licence: str = "Apache-2.0"
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
 

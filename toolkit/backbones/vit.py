@@ -1,5 +1,6 @@
 """A vision transformer over windows of the atmosphere, on timm's layers; it is told where values are missing (NaN)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +9,8 @@ from timm.layers import build_sincos2d_pos_embed
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
+from toolkit.backbones.contract import Kind, Network, Shape, Wishes, check_window, with_validity
 from toolkit.backbones.features import FeatureSpec
-from toolkit.errors import UserError, unknown
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class ViTShape:
     heads: int
 
 
-class ViT(nn.Module):
+class ViT(Network):
     """Patches of all planes and of their validity, linearly embedded, then pre-norm transformer blocks.
 
     Positions are fixed sines and cosines, so that a window may have any size divisible by the patch.
@@ -42,34 +43,11 @@ class ViT(nn.Module):
             tokens = block(tokens)
         return self.norm(tokens)
 
-    forward = forward_features
-
-    def features(self, x: Tensor, layer: str) -> Tensor:
-        """Return what the module called `layer` (such as "blocks.3") puts out for windows (b, planes, h, w)."""
-        modules = {name: module for name, module in self.named_modules() if not isinstance(module, ViT | nn.ModuleList)}
-        if layer not in modules:
-            raise unknown("layer", layer, (name for name in modules if name.count(".") < 2))
-        kept: list[Tensor] = []
-        handle = modules[layer].register_forward_hook(lambda _module, _inputs, output: kept.append(output))
-        try:
-            self.forward_features(x)
-        finally:
-            handle.remove()
-        return kept[0]
-
     def _embed(self, x: Tensor) -> Tensor:
-        planes, h, w = x.shape[1:]
-        patch = self.spec.patch
-        if planes != self.spec.planes or h % patch or w % patch:
-            raise UserError(
-                f"A window of {planes} planes, {h} x {w}, does not fit this backbone: it takes {self.spec.planes} "
-                f"planes and sides divisible by {patch}."
-            )
-        valid = torch.isfinite(x[:, :-1])
-        known = torch.where(valid, x[:, :-1], 0.0)
-        x = torch.cat([known, x[:, -1:], valid.to(x.dtype)], 1)
-        tokens = self.patch_embed(x).flatten(2).transpose(1, 2)
-        return tokens + self._position((h // patch, w // patch), tokens)
+        check_window(self.spec, x)
+        grid = (x.shape[-2] // self.spec.patch, x.shape[-1] // self.spec.patch)
+        tokens = self.patch_embed(with_validity(x)).flatten(2).transpose(1, 2)
+        return tokens + self._position(grid, tokens)
 
     def _position(self, grid: tuple[int, int], like: Tensor) -> Tensor:
         if grid not in self._positions:
@@ -77,8 +55,19 @@ class ViT(nn.Module):
         return self._positions[grid].to(like)
 
 
-def build(spec: FeatureSpec, architecture: dict[str, Any], seed: int) -> ViT:
+def build(spec: FeatureSpec, architecture: Mapping[str, Any], seed: int) -> ViT:
     """Return a ViT with random weights drawn from `seed`, leaving the global generator as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return ViT(spec, ViTShape(**architecture))
+        return _built(spec, architecture)
+
+
+def _built(spec: FeatureSpec, architecture: Mapping[str, Any]) -> ViT:
+    return ViT(spec, ViTShape(**architecture))
+
+
+def _shape(wishes: Wishes) -> Shape:
+    return Shape(wishes.patch, wishes.dim, {"depth": wishes.depth, "heads": wishes.heads})
+
+
+KIND = Kind("vit", "Vision transformer", _shape, _built)

@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from toolkit.backbones.card import Card, read_card, write_card
-from toolkit.backbones.vit import ViT, build
+from toolkit.backbones.contract import Network
+from toolkit.backbones.known import build_backbone
 from toolkit.errors import UserError
 from toolkit.files import sha256, whole_file
 
@@ -19,7 +20,7 @@ class Backbone:
     """A loaded backbone: its card, the module, and the weights of its pretexts' modules by the pretext's name."""
 
     card: Card
-    module: ViT
+    module: Network
     pretexts: Mapping[str, dict[str, Tensor]]
 
 
@@ -40,7 +41,7 @@ def load_backbone(folder: Path) -> Backbone:
     """Load what `save_backbone` wrote; `UserError` where the hash or the names and shapes of the weights do not fit."""
     card = read_card(folder)
     try:
-        module = build(card.spec, card.architecture, seed=0)
+        module = build_backbone(card.spec, card.architecture, seed=0)
         tensors = load_file(folder / "model.safetensors")
         parts = {
             name.removeprefix("backbone."): value for name, value in tensors.items() if name.startswith("backbone.")

@@ -1,4 +1,4 @@
-"""`toolkit data`: make a world, fetch files, prepare a store, check what is there."""
+"""`toolkit data`: make a world or a fluid flow, fetch files, prepare a store, check what is there."""
 
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +30,30 @@ def world(
         written = write_world(folder, size_named(size), seed, listener.share)
     if json:
         print_json({"world": str(written), "size": size, "seed": seed})
+    else:
+        typer.echo(f"World: {written}")
+
+
+@app.command()
+def fluid(
+    folder: Annotated[Path, typer.Argument(help="Folder to write; it must not hold anything.")],
+    runs: Annotated[int, typer.Option(help="Independent flows, each in a year of its own.")] = 48,
+    days: Annotated[int, typer.Option(help="Days of each; there is a frame every six hours.")] = 10,
+    rotation: Annotated[float, typer.Option(help="Rotation of the sphere, times that of the Earth.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    json: options.Json = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Simulate vortices of random position and shape in a fluid on the sphere: vorticity and winds, without labels."""
+    from toolkit.data.world.fluid import FluidPlan
+    from toolkit.data.world.fluid_write import write_fluid
+
+    with told(quiet, verbose) as listener:
+        listener.stage(f"simulating {runs} flows of {days} days")
+        written = write_fluid(folder, FluidPlan(runs, days, rotation), seed, listener.share)
+    if json:
+        print_json({"world": str(written), "runs": runs, "days": days, "rotation": rotation, "seed": seed})
     else:
         typer.echo(f"World: {written}")
 

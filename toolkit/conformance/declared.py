@@ -7,7 +7,7 @@ from toolkit.backbones.card import Card
 from toolkit.conformance.problems import Problem
 from toolkit.conformance.subject import Subject
 from toolkit.errors import unknown
-from toolkit.pretexts.known import PRETEXTS, readout_names
+from toolkit.pretexts.known import pretext_named, pretext_names
 from toolkit.task import Task
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
@@ -89,8 +89,13 @@ def _of_fields(task: Task, card: Card) -> Iterator[Problem]:
             f"The backbone {card.name} needs sides that {spec.patch} divides.",
         )
     for name in task.readouts:
-        if name not in (known_readouts := readout_names(dict.fromkeys(PRETEXTS, 1.0))):
+        if name not in (known_readouts := _readouts()):
             yield Problem(f"readout {name}", str(unknown("readout", name, known_readouts)))
+
+
+def _readouts() -> list[str]:
+    pretexts = map(pretext_named, pretext_names())
+    return [pretext.readout.name for pretext in pretexts if pretext.readout]
 
 
 def _double(names: Iterable[str]) -> list[str]:

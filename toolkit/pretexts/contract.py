@@ -1,15 +1,21 @@
 """What a pretext is: an objective that needs no labels, as values and plain functions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from toolkit.backbones.features import FeatureSpec
+from toolkit.backbones.features import FeatureSpec, planes
+from toolkit.data.normalise import Normalisation
 from toolkit.data.store import Store
-from toolkit.data.windows import Windows
+from toolkit.data.windows import Windows, frames_at, read_windows, window_latitudes
+
+Drawn = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -17,14 +23,58 @@ class Views:
     """One batch as the backbone sees it and as it was.
 
     `clean` and `seen` are windows (b, planes, h, w), of which `seen` has more missing (NaN); `hidden`
-    (b, n, planes - 1) says which token and plane was hidden; `targets` holds what each pretext asked to be read,
-    (b, c, h, w) by name.
+    (b, n, planes - 1) says which token and plane was hidden; `drawn` holds, by the pretext's name, what each pretext
+    asked for: its targets (b, c, h, w) and what it drew itself, by name.
     """
 
     clean: Tensor
     seen: Tensor
     hidden: Tensor
-    targets: dict[str, Tensor]
+    drawn: Mapping[str, Drawn]
+
+    def to(self, device: str | torch.device, non_blocking: bool = False) -> "Views":
+        """Return the views on another device."""
+        moved = {
+            name: {key: value.to(device, non_blocking=non_blocking) for key, value in own.items()}
+            for name, own in self.drawn.items()
+        }
+        clean, seen, hidden = (x.to(device, non_blocking=non_blocking) for x in (self.clean, self.seen, self.hidden))
+        return Views(clean, seen, hidden, moved)
+
+
+class Encoder(Protocol):
+    """The backbone during one step. What is asked for again is not computed again."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the tokens (b, n, d) of windows (b, planes, h, w) of any size that the backbone takes."""
+        ...
+
+    def teacher(self, name: str, x: Tensor) -> Tensor:
+        """Return what the slowly following copy of backbone and module of the pretext `name` says of windows."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where and when the windows of a batch lie, to be read again at other times.
+
+    times (b,): index of each window's analysis time in the store.
+    """
+
+    store: Store
+    windows: Windows
+    times: NDArray[np.integer]
+    spec: FeatureSpec
+    normalisation: Normalisation
+
+    def planes(self, hours: NDArray[np.integer]) -> Tensor:
+        """Return the input planes (b, planes, h, w) so many hours (b,) later; frames that do not exist are NaN."""
+        w, every = self.windows, np.arange(len(self.windows))
+        later = self.store.time[self.times] + hours.astype("timedelta64[h]")
+        there = Windows(frames_at(self.store, later, self.spec.frames), w.row, w.column, w.mirrored, w.size)
+        return planes(
+            read_windows(self.store, there, every, self.normalisation), window_latitudes(self.store, there, every)
+        )
 
 
 @dataclass(frozen=True)
@@ -56,19 +106,41 @@ class Readout:
     read: Callable[[nn.Module, Tensor, tuple[int, int], FeatureSpec], Tensor]
 
 
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """A trained pretext, to be examined: what encodes windows, its module, and how windows are made for it."""
+
+    encode: Encoder
+    module: nn.Module
+    spec: FeatureSpec
+    normalisation: Normalisation
+    size: tuple[int, int]
+
+
 @dataclass(frozen=True)
 class Pretext:
     """A self-supervised objective: the module that sits on the tokens, and its loss.
 
-    `loss(module, tokens (b, n, d), views) -> scalar`. Losses are of order one, so that weights can be compared.
+    loss(module, encode, views) -> scalar, of order one, so that weights of several pretexts can be compared.
+    `encode(views.seen)` is what all pretexts of a run share; a pretext may encode other windows too.
+    targets: fields to be read at the windows, by name. hours: how much later than its frames the windows must exist.
+    draw(place, generator) -> what else it needs of the windows, {name: (b, ...)}, depending on the generator alone.
+    measures(module, encode, views) -> numbers beside the loss that say how good it is, {name: mean over the batch}.
+    teacher: momentum, at the start, of a slowly following copy of backbone and module that the loss learns from.
+    examine(learned, stores, folder): writes tables and pictures of what was learned, from worlds that are held out.
     """
 
     name: str
     summary: str
     module: Callable[[FeatureSpec], nn.Module]
-    loss: Callable[[nn.Module, Tensor, Views], Tensor]
-    targets: dict[str, Target] = field(default_factory=dict)
+    loss: Callable[[nn.Module, Encoder, Views], Tensor]
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    hours: tuple[int, ...] = ()
+    draw: Callable[[Place, np.random.Generator], dict[str, Tensor]] | None = None
+    measures: Callable[[nn.Module, Encoder, Views], dict[str, Tensor]] | None = None
     readout: Readout | None = None
+    teacher: float | None = None
+    examine: Callable[[Learned, Sequence[Store], Path], None] | None = None
 
 
 def patches(x: Tensor, patch: int) -> Tensor:

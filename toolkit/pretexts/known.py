@@ -1,39 +1,60 @@
 """The pretexts there are, by name, and the readouts that a loaded backbone can hand to a task."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
+from pydantic import ValidationError, validate_call
 from torch import Tensor, nn
 
-from toolkit.backbones.features import FeatureSpec
+from toolkit.backbones.card import Card
 from toolkit.backbones.weights import Backbone
-from toolkit.errors import unknown
-from toolkit.pretexts import lagrangian, masked, nextframe, vortexfate
+from toolkit.errors import UserError
+from toolkit.installed import installed_names, load_installed, said
 from toolkit.pretexts.contract import Pretext
 
-PRETEXTS: Mapping[str, Pretext] = {
-    pretext.name: pretext for pretext in (masked.PRETEXT, nextframe.PRETEXT, lagrangian.PRETEXT, vortexfate.PRETEXT)
-}
-
+KIND = "pretext"
 ReadFields = Callable[[Tensor], dict[str, Tensor]]
 
 
-def pretext_named(name: str) -> Pretext:
-    """Return the pretext called `name`, or raise a `UserError` with the near miss."""
-    if name not in PRETEXTS:
-        raise unknown("pretext", name, PRETEXTS)
-    return PRETEXTS[name]
+def pretext_names() -> tuple[str, ...]:
+    """Return the names of the pretexts, those of the toolkit and those of installed packages, without loading any."""
+    return installed_names(KIND)
 
 
-def readout_channels(names: Iterable[str], spec: FeatureSpec) -> dict[str, int]:
-    """Return the number of channels of each readout in `names`."""
-    known = {p.readout.name: p.readout.channels(spec) for p in PRETEXTS.values() if p.readout}
-    return {name: known[name] for name in names}
+def pretext_named(name: str, options: Mapping[str, Any] | None = None) -> Pretext:
+    """Return the pretext called `name`. An entry point names one, or a function whose parameters are its options.
+
+    Raises `UserError` for an unknown name, an unknown or unfit option, and a plug-in that does not load.
+    """
+    found = load_installed(KIND, name)
+    defines, place = found.thing, found.point.value
+    if isinstance(defines, Pretext) and options:
+        raise UserError(f"The pretext '{name}' has no options; given: {', '.join(options)}.")
+    try:
+        pretext = defines if isinstance(defines, Pretext) else validate_call(defines)(**(options or {}))
+    except UserError:
+        raise
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg'].lower()}" for p in error.errors())
+        raise UserError(f"The options of the pretext '{name}' do not fit: {wrong}.") from error
+    except Exception as error:  # a plug-in is somebody else's code
+        raise UserError(f"The pretext '{name}' ({place}) cannot be made: {said(error)}.") from error
+    if not isinstance(pretext, Pretext) or pretext.name != name:
+        what = f"calls itself '{pretext.name}'" if isinstance(pretext, Pretext) else f"gives a {type(pretext).__name__}"
+        raise UserError(f"The pretext '{name}' ({place}) {what}. It should be a Pretext of that name.")
+    return pretext
 
 
-def readout_names(pretexts: Mapping[str, float]) -> tuple[str, ...]:
-    """Return the names of the fields that backbones trained on these pretexts can hand over."""
-    return tuple(p.readout.name for name in pretexts if (p := pretext_named(name)).readout)
+def pretexts_of(card: Card) -> dict[str, Pretext]:
+    """Return the pretexts that a backbone was trained by, with their options."""
+    return {name: pretext_named(name, card.options.get(name)) for name in card.pretexts}
+
+
+def readout_channels(card: Card) -> dict[str, int]:
+    """Return the fields that a backbone can hand over, by name, and their numbers of channels."""
+    known = (pretext.readout for pretext in pretexts_of(card).values())
+    return {readout.name: readout.channels(card.spec) for readout in known if readout}
 
 
 def readouts(backbone: Backbone, wanted: Iterable[str]) -> ReadFields:
@@ -43,11 +64,10 @@ def readouts(backbone: Backbone, wanted: Iterable[str]) -> ReadFields:
     where the windows lie, and uses the backbone as it was loaded: an adaptation must train a copy.
     """
     parts: list[tuple[Pretext, nn.Module]] = []
-    for name, weights in backbone.pretexts.items():
-        pretext = pretext_named(name)
+    for name, pretext in pretexts_of(backbone.card).items():
         if pretext.readout and pretext.readout.name in wanted:
             module = pretext.module(backbone.card.spec)
-            module.load_state_dict(weights)
+            module.load_state_dict(backbone.pretexts[name])
             parts.append((pretext, module.eval()))
 
     @torch.no_grad()

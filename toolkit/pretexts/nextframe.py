@@ -8,14 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from toolkit.backbones.features import FeatureSpec
-from toolkit.pretexts.contract import Pretext, Readout, Target, Views, finite_mean, patches, unpatched
+from toolkit.pretexts.contract import Encoder, Pretext, Readout, Target, Views, finite_mean, patches, unpatched
 
 HOURS = (6, 24)
 
 
-def nextframe_loss(module: nn.Module, tokens: Tensor, views: Views) -> Tensor:
+def nextframe_loss(module: nn.Module, encode: Encoder, views: Views) -> Tensor:
     """Return the mean squared error of the normalised fields at all lead times, where they were observed."""
-    truth = torch.cat([views.targets[_target_name(hours)] for hours in HOURS], 1)
+    tokens = encode(views.seen)
+    truth = torch.cat([views.drawn["nextframe"][_target_name(hours)] for hours in HOURS], 1)
     patch = round((truth.shape[-1] * truth.shape[-2] / tokens.shape[1]) ** 0.5)
     truth = patches(truth, patch)
     error = (module(tokens).reshape(truth.shape) - truth.nan_to_num(0.0)) ** 2

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from toolkit.backbones.features import FeatureSpec
 from toolkit.data.store import Store
 from toolkit.data.windows import Windows, to_pixels
-from toolkit.pretexts.contract import Pretext, Readout, Target, Views, finite_mean, unpatched
+from toolkit.pretexts.contract import Encoder, Pretext, Readout, Target, Views, finite_mean, unpatched
 from toolkit.pretexts.tracking import coherent_vortices
 
 HOURS = 24
@@ -55,12 +55,12 @@ def read_vortices(made: np.ndarray, store: Store, windows: Windows) -> np.ndarra
     return out
 
 
-def vortexfate_loss(module: nn.Module, tokens: Tensor, views: Views) -> Tensor:
+def vortexfate_loss(module: nn.Module, encode: Encoder, views: Views) -> Tensor:
     """Return the cross-entropies of the bump and of living on, and the Huber loss of the other values.
 
     The bump's is a sum per vortex over all pixels, the others are means over the pixels around vortices.
     """
-    truth = views.targets["vortices"]
+    tokens, truth = encode(views.seen), views.drawn["vortexfate"]["vortices"]
     said = _pixels(module, tokens, (truth.shape[-2], truth.shape[-1]))
     bump = truth[:, 0]
     there = nn.functional.binary_cross_entropy_with_logits(said[:, 0], bump, reduction="sum") / bump.sum().clamp(min=1)

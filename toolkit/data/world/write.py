@@ -28,7 +28,7 @@ from toolkit.data.world.stations import stations_of
 from toolkit.errors import UserError
 from toolkit.files import whole_folder
 
-__all__ = ["SIZES", "Size", "size_named", "write_world"]
+__all__ = ["SIZES", "Size", "size_named", "write_fields", "write_world"]
 
 LEVEL_HPA = 850
 ATTRIBUTES = {
@@ -53,7 +53,8 @@ def write_world(folder: Path, size: Size, seed: int, progress: Callable[[float],
     name = next((name for name, known in SIZES.items() if known == size), "custom")
     about = {"source": "simulated shallow water", "size": name, "seed": seed, "missing_data": MISSING}
     with whole_folder(folder) as temporary:
-        _write_fields(temporary / "fields.zarr", seen, about)
+        fields = temporary / "fields.zarr"
+        write_fields(fields, np.concatenate([part.packed for part in seen]), VARIABLES, _times(seen), about)
         _write_storms(temporary / "hurdat2.txt", best_track_of([part.season for part in seen]))
         stations_of(seed).to_csv(temporary / "stations_meta.csv", index=False)
         for file, tables in (("stations.csv", [s.ozone for s in seen]), ("events.csv", [s.events.table for s in seen])):
@@ -70,25 +71,30 @@ def _write_storms(path: Path, fixes: pd.DataFrame) -> None:
         write_best_track(path, fixes)
 
 
-def _write_fields(path: Path, seen: Sequence[Seen], about: dict[str, Any]) -> None:
-    packed = np.concatenate([part.packed for part in seen])
-    coordinates = _coordinates(seen, packed.shape[-2])
+def write_fields(
+    path: Path, packed: np.ndarray, variables: Sequence[str], times: np.ndarray, about: dict[str, Any]
+) -> None:
+    """Write packed fields (time, variable, lat, lon), int16 in steps of `PACKING`, as a Zarr in ERA5's layout.
+
+    `times` datetime64[ns] (time,); the axes are those of the regular grid, the global attributes are `about`.
+    """
+    coordinates = _coordinates(times, packed.shape[-2])
     coordinates["level"] = ("level", np.array([LEVEL_HPA]), {"units": "hPa"})
-    variables = {}
-    for index, name in enumerate(VARIABLES):
+    fields = {}
+    for index, name in enumerate(variables):
         units, standard_name = ATTRIBUTES[name]
         packing = {"scale_factor": PACKING[name], "_FillValue": GAP}
         attributes = {"units": units, "standard_name": standard_name, **packing}
-        variables[name] = (("time", "level", "latitude", "longitude"), packed[:, index, None], attributes)
-    dataset = xr.Dataset(variables, coordinates, about)
-    encoding: dict[str, Any] = {name: {"chunks": (16, 1, *packed.shape[2:])} for name in VARIABLES}
+        fields[name] = (("time", "level", "latitude", "longitude"), packed[:, index, None], attributes)
+    dataset = xr.Dataset(fields, coordinates, about)
+    encoding: dict[str, Any] = {name: {"chunks": (16, 1, *packed.shape[2:])} for name in variables}
     encoding["time"] = TIME_ENCODING
     dataset.to_zarr(path, mode="w", consolidated=False, encoding=encoding)
 
 
 def _write_extremes(path: Path, seen: Sequence[Seen], about: dict[str, Any]) -> None:
     masks = np.concatenate([part.events.masks for part in seen])[:, :, None].astype(np.uint8)
-    coordinates = _coordinates(seen, masks.shape[-2]) | {"class": list(KINDS), "annotator": [0]}
+    coordinates = _coordinates(_times(seen), masks.shape[-2]) | {"class": list(KINDS), "annotator": [0]}
     dimensions = ("time", "class", "annotator", "latitude", "longitude")
     attributes = {"long_name": "cells of extreme events", "flag_values": [0, 1], "flag_meanings": "absent present"}
     kept = {name: value for name, value in about.items() if name != "missing_data"}
@@ -101,11 +107,15 @@ def _write_extremes(path: Path, seen: Sequence[Seen], about: dict[str, Any]) -> 
     dataset.to_netcdf(path, engine="netcdf4", encoding=encoding)
 
 
-def _coordinates(seen: Sequence[Seen], rows: int) -> dict[str, Any]:
-    """Return the times of the seasons and the axes of the regular grid with `rows` latitudes."""
+def _times(seen: Sequence[Seen]) -> np.ndarray:
+    return np.concatenate([season_times(part.season.year, len(part.packed)) for part in seen])
+
+
+def _coordinates(times: np.ndarray, rows: int) -> dict[str, Any]:
+    """Return the times and the axes of the regular grid with `rows` latitudes."""
     latitude, longitude = regular_axes(rows)
     return {
-        "time": np.concatenate([season_times(part.season.year, len(part.packed)) for part in seen]),
+        "time": times,
         "latitude": ("latitude", latitude, {"units": "degrees_north"}),
         "longitude": ("longitude", longitude, {"units": "degrees_east"}),
     }

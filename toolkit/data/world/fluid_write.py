@@ -1,0 +1,57 @@
+"""Writing simulated fluid flow as a world folder, for pretraining on its vorticity.
+
+fields.zarr         vorticity and winds in ERA5's layout and names, packed as 16-bit integers; each run is in a year of
+                    its own from 1 January on, so that no sequence of frames goes from one run into another
+
+The flow has no divergence. It is left out, since a field of zeros cannot be normalised; derived from the winds it is
+nothing but their rounding, so that vorticity is the variable to ask for.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from toolkit.data.world.fluid import HOURS_BETWEEN_FRAMES, VARIABLES, FluidPlan, simulate_fluid
+from toolkit.data.world.write import write_fields
+from toolkit.errors import UserError
+from toolkit.files import whole_folder
+
+FIRST_YEAR = 2001
+MOST_RUNS, MOST_DAYS, FASTEST_ROTATION = 200, 300, 10
+
+
+def write_fluid(folder: Path, plan: FluidPlan, seed: int, progress: Callable[[float], None] = lambda _: None) -> Path:
+    """Simulate fluid flow and write it into `folder`; the same seed gives the same bytes on the same kind of processor.
+
+    `progress` is called with the share of the work done. Raises `UserError` where `folder` holds something, and for
+    runs, days or a rotation that are none or too many.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} exists and is not empty: choose another folder, or remove it first.")
+    _check(plan, seed)
+    packed = simulate_fluid(plan, seed, progress)
+    times = np.concatenate([run_times(run, plan.frames) for run in range(plan.runs)])
+    about = {"source": "simulated fluid flow", "seed": seed, **asdict(plan)}
+    with whole_folder(folder) as temporary:
+        write_fields(temporary / "fields.zarr", packed.reshape(-1, *packed.shape[2:]), VARIABLES, times, about)
+    return folder
+
+
+def run_times(run: int, frames: int) -> np.ndarray:
+    """Return the times of a run's frames, datetime64[ns]."""
+    hours = np.arange(frames) * HOURS_BETWEEN_FRAMES
+    return np.datetime64(f"{FIRST_YEAR + run}-01-01T00", "ns") + hours.astype("timedelta64[h]")
+
+
+def _check(plan: FluidPlan, seed: int) -> None:
+    for name, value, most in (("runs", plan.runs, MOST_RUNS), ("days", plan.days, MOST_DAYS)):
+        if not 1 <= value <= most:
+            raise UserError(f"{name} is {value}: choose from 1 to {most}.")
+    if not (math.isfinite(plan.rotation) and abs(plan.rotation) <= FASTEST_ROTATION):
+        span = f"-{FASTEST_ROTATION} to {FASTEST_ROTATION}"
+        raise UserError(f"rotation is {plan.rotation:g} times the Earth's: choose from {span}.")
+    if seed < 0:
+        raise UserError(f"seed is {seed}: choose 0 or more.")

@@ -1,0 +1,115 @@
+"""Drawing windows at random from unlabelled stores: where they lie, what is hidden of them, what each pretext reads."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toolkit.backbones.features import FeatureSpec, planes
+from toolkit.data.normalise import Normalisation
+from toolkit.data.store import Store
+from toolkit.data.windows import ODD_UNDER_REFLECTION, Windows, read_windows, window_at, window_latitudes
+from toolkit.errors import UserError
+from toolkit.pretexts.contract import Place, Pretext, Target, Views
+from toolkit.pretexts.masked import hide
+
+POLEWARD_CENTRE = 58.0
+"""Windows are centred between this latitude north and south: beyond it a pixel is less than half as wide as tall."""
+Made = Mapping[tuple[str, str], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is learned: the features, the backbone's shape, the pretexts with their weights, the window's size."""
+
+    spec: FeatureSpec
+    architecture: Mapping[str, Any]
+    pretexts: tuple[tuple[Pretext, float], ...]
+    size: tuple[int, int]
+
+    @property
+    def targets(self) -> dict[tuple[str, str], Target]:
+        """The targets of all pretexts by the pretext's name and their own."""
+        return {(p.name, name): target for p, _ in self.pretexts for name, target in p.targets.items()}
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """A store, the times at which every frame and target exists, and what its targets are read from."""
+
+    store: Store
+    times: np.ndarray
+    made: Made
+
+
+def unlabelled(store: Store, recipe: Recipe, make: Callable[[str, Target, Store], np.ndarray]) -> Unlabelled:
+    """Find the usable times of a store and make what its pretexts read; `make` may keep arrays from an earlier run.
+
+    UserError where no time has all of its frames.
+    """
+    frames = recipe.spec.frames
+    hours = {*frames, *(target.hours for target in recipe.targets.values())}
+    hours |= {frame + later for pretext, _ in recipe.pretexts for later in pretext.hours for frame in frames}
+    usable = np.ones(len(store.time), bool)
+    for hour in hours:
+        usable &= np.isin(store.time + np.timedelta64(hour, "h"), store.time)
+    made = {key: make(key[1], target, store) for key, target in recipe.targets.items() if target.make is not None}
+    if not usable.any():
+        raise UserError(f"{store.path} has no time with all of its frames at {sorted(hours)} h.")
+    return Unlabelled(store, np.flatnonzero(usable), made)
+
+
+def draw(sources: Sequence[Unlabelled], recipe: Recipe, normalisation: Normalisation, n: int, seed: int) -> Views:
+    """Return `n` random windows of one source as views, everything drawn from `seed`."""
+    rng = np.random.default_rng(seed)
+    sizes = np.array([len(source.times) for source in sources])
+    source = sources[rng.choice(len(sources), p=sizes / sizes.sum())]
+    store, every = source.store, np.arange(n)
+    times = rng.choice(source.times, n)
+    latitude = np.degrees(np.arcsin(rng.uniform(-1, 1, n) * np.sin(np.radians(POLEWARD_CENTRE))))
+    longitude = rng.uniform(0, 360, n)
+    windows = window_at(store, store.time[times], latitude, longitude, recipe.size, recipe.spec.frames)
+    windows = _aligned(windows, recipe.targets.values())
+    read = partial(read_windows, store, index=every, normalisation=normalisation)
+    clean = planes(read(windows), window_latitudes(store, windows, every))
+    seen, hidden = hide(clean, recipe.spec.patch, torch.Generator().manual_seed(seed))
+    drawn: dict[str, dict[str, Tensor]] = {pretext.name: {} for pretext, _ in recipe.pretexts}
+    for (pretext_name, name), target in recipe.targets.items():
+        if target.make is not None and target.read is not None:
+            values = target.read(source.made[pretext_name, name], store, _moved(windows, store, times, 0))
+        else:
+            values = read(_moved(windows, store, times, target.hours))[:, 0]
+        drawn[pretext_name][name] = torch.from_numpy(values)
+    place = Place(store, windows, times, recipe.spec, normalisation)
+    for number, (pretext, _) in enumerate(recipe.pretexts):
+        if pretext.draw:
+            drawn[pretext.name] |= pretext.draw(place, np.random.default_rng([seed, number]))
+    return Views(clean, seen, hidden, drawn)
+
+
+def normalisation_for(variables: Sequence[str], store: Store) -> Normalisation:
+    """Return the store's statistics of the given variables; a variable that is odd about the equator has mean zero."""
+    chosen = [store.channels[store.names.index(name)] for name in variables]
+    return Normalisation(
+        tuple(channel.name for channel in chosen),
+        tuple(channel.units for channel in chosen),
+        tuple(0.0 if channel.name in ODD_UNDER_REFLECTION else channel.mean for channel in chosen),
+        tuple(channel.standard_deviation for channel in chosen),
+    )
+
+
+def _aligned(windows: Windows, targets: Iterable[Target]) -> Windows:
+    """Move every window's corner to a multiple of the largest stride, so that coarser targets fall on its pixels."""
+    stride = max((target.stride for target in targets), default=1)
+    row, column = windows.row // stride * stride, windows.column // stride * stride
+    return Windows(windows.time, row, column, windows.mirrored, windows.size)
+
+
+def _moved(windows: Windows, store: Store, times: np.ndarray, hours: int) -> Windows:
+    """Return the windows `hours` after the given times, one frame each."""
+    found = np.searchsorted(store.time, store.time[times] + np.timedelta64(hours, "h"))
+    return Windows(found[:, None], windows.row, windows.column, windows.mirrored, windows.size)
