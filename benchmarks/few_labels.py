@@ -11,19 +11,17 @@ from pathlib import Path
 import pandas as pd
 
 from toolkit.evaluate import differences, metric_intervals
-from toolkit.evaluate_run import recorded, recorded_origin, recorded_task, test_examples
-from toolkit.metrics import Scores, evaluate_metrics
-from toolkit.origin import gathered_material
+from toolkit.evaluate_run import recorded, recorded_task
+from toolkit.metrics import Scores
+from toolkit.recorded_scores import recorded_scores, recorded_test
 from toolkit.saved import load_adapted
 
 
 def scores(run: Path) -> Scores:
     """Score a run's predictions.csv on the test windows of its world."""
-    config = recorded(run)
-    task = recorded_task(config)
+    task = recorded_task(recorded(run))
     card = load_adapted(run, task)[0].card
-    test = test_examples(task, gathered_material(task, recorded_origin(config), card and card.spec.grid_degrees))
-    return evaluate_metrics(task.metrics, pd.read_csv(run / "predictions.csv"), task.truth(test), test.table)
+    return recorded_scores(task, run, recorded_test(task, run, card.spec.grid_degrees if card else None))
 
 
 def main() -> None:

@@ -47,6 +47,15 @@ def test_a_pretext_without_weight_is_refused() -> None:
         configured(PretrainSettings, None, ["worlds=[a]", "pretext={masked: 0, nextframe: 1}"])
 
 
+def test_no_is_a_precision(tmp_path: Path) -> None:
+    """What YAML takes for false is the word that was written, in a file and as KEY=VALUE; true stays an error."""
+    (tmp_path / "a.yaml").write_text("worlds: [a]\nprecision: no\n")
+    assert configured(PretrainSettings, tmp_path / "a.yaml").precision == "no"
+    assert configured(PretrainSettings, None, ["worlds=[a]", "precision=no"]).precision == "no"
+    with pytest.raises(UserError, match="'precision' is True"):
+        configured(PretrainSettings, None, ["worlds=[a]", "precision=yes"])
+
+
 def test_settings_survive_a_file(tmp_path: Path) -> None:
     """What a run writes as its configuration gives the same settings when it is read again."""
     before = configured(PretrainSettings, None, ["worlds=[a, b]", "pretext={masked: 2}", "frames=[-12, 0]"])

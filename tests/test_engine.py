@@ -10,12 +10,14 @@ import pytest
 
 from toolkit.backbones.weights import load_backbone
 from toolkit.config import PretrainSettings
+from toolkit.pretexts.known import pretext_named, pretext_names
 from toolkit.pretrain_run import run_pretrain
 from toolkit.runfolder import RunFolder
 from toolkit.told import Told
 
 # `accelerate launch --cpu` starts several processes only by MPI. With --multi_gpu it starts them itself, and the
 # toolkit's own `--device cpu` keeps them off any GPU.
+OF_TIME = ("seconds", "waiting_share", "windows_per_second")
 LAUNCH = (
     "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--num_machines=1", "--main_process_port=0",
     "--mixed_precision=no", "--dynamo_backend=no", "-m", "toolkit",
@@ -38,9 +40,10 @@ def steps_of(log: Path) -> list[int]:
 
 @pytest.mark.slow
 def test_two_processes_pretrain_one_backbone(tiny_world: Path, tmp_path: Path) -> None:
-    """One folder, one line per step, one answer; the backbone loads, and has learned from the other's batches too."""
+    """One folder, one line per step, one answer; the backbone is that of one process which accumulates both batches."""
     shape = {"dim": 16, "depth": 1, "heads": 2, "max_steps": 3, "batch_size": 4, "name": "tiny"}
-    pretexts = {"masked": 1.0, "lagrangian": 1.0}
+    # A teacher's objective keeps means of what it saw, which is not the same in batches beside and after one another.
+    pretexts = {name: 1.0 for name in pretext_names() if pretext_named(name).teacher is None}
     words = [f"{name}={value}" for name, value in shape.items()] + [f"--pretext={name}" for name in pretexts]
     said = launched(tmp_path, "pretrain", "--world", tiny_world, *words, "--out", "run")
     assert said.count("Backbone: run/tiny") == 1
@@ -50,13 +53,14 @@ def test_two_processes_pretrain_one_backbone(tiny_world: Path, tmp_path: Path) -
     }  # fmt: skip
     assert steps_of(shared / "metrics.jsonl") == [0, 1, 2]
     backbone = load_backbone(shared / "tiny")
-    assert backbone.card.readouts == ("displacement_24h",)
-    settings = PretrainSettings(worlds=(tiny_world,), pretext=pretexts, threads=1, device="cpu", **shape)
+    assert "displacement_24h" in backbone.card.readouts
+    settings = PretrainSettings(worlds=(tiny_world,), pretext=pretexts, threads=1, device="cpu", accumulate=2, **shape)
     alone = run_pretrain(settings, RunFolder(tmp_path / "alone", False, False, ()), Told())
     assert alone is not None
-    first = [json.loads((path / "metrics.jsonl").read_text().splitlines()[0]) for path in (shared, alone.parent)]
-    assert first[0]["loss"] == pytest.approx(first[1]["loss"], rel=1e-5)
-    assert first[0]["gradient_norm"] != pytest.approx(first[1]["gradient_norm"], rel=1e-3)
+    both = [(path / "metrics.jsonl").read_text().splitlines() for path in (shared, alone.parent)]
+    for line, expected in zip(*both, strict=True):
+        numbers, wanted = ({k: v for k, v in json.loads(x).items() if k not in OF_TIME} for x in (line, expected))
+        assert numbers == pytest.approx(wanted, rel=1e-4)
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ HEAVY = (
 
 # The rooms of the house in the order of the flow: a module imports from its own line and from those above it.
 ROOMS = (
-    ("errors", "files", "geodesy", "told", "config"),
+    ("errors", "installed", "files", "geodesy", "told", "config", "recipes"),
     ("data",),
     ("backbones",),
     ("pretexts",),
@@ -35,9 +35,10 @@ ROOMS = (
     ("task",),
     ("placement", "examples", "heads", "labels", "stitch", "plugins", "task_settings", "engine", "adapt", "model_card"),
     ("baselines", "numbers", "origin", "parts"),
-    ("checkpoint", "train", "runfolder", "leaks", "evaluate", "contributions", "fit", "saved", "finetune", "pretrain"),
-    ("finetune_run", "pretrain_run", "evaluate_run", "dry_run"),
-    ("conformance", "leaks_run", "new_task"),
+    ("checkpoint", "rates", "feed", "train", "runfolder"),
+    ("leaks", "evaluate", "contributions", "fit", "saved", "finetune", "pretrain", "compute"),
+    ("finetune_run", "pretrain_run", "evaluate_run", "examine", "recorded_scores", "dry_run", "pretrain_dry_run"),
+    ("conformance", "leaks_run", "new_task", "feature_view", "comparison"),
     ("report",),
     ("predict", "predict_rows", "predict_run", "doctor"),
     ("cli",),

@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,47 +9,9 @@ from toolkit import pretrain_run
 from toolkit.config import PretrainSettings
 from toolkit.data.store import Store
 from toolkit.errors import UserError
-from toolkit.pretexts.contract import Target
-from toolkit.pretrain_run import cached_target, run_pretrain
+from toolkit.pretrain_run import run_pretrain
 from toolkit.runfolder import RunFolder
 from toolkit.told import Told
-
-
-def test_a_target_is_made_once_for_a_store(smooth_store: Store) -> None:
-    """The second call reads what the first one wrote; a store with other content has a target of its own."""
-    made = []
-
-    def make(store: Store) -> np.ndarray:
-        made.append(store.sha256)
-        return np.arange(4, dtype=np.float16)
-
-    target = Target(24, make)
-    first = cached_target("sum", target, smooth_store)
-    second = cached_target("sum", target, smooth_store)
-    np.testing.assert_array_equal(first, second)
-    assert made == [smooth_store.sha256]
-    cached_target("sum", target, replace(smooth_store, sha256="0" * 64))
-    assert made == [smooth_store.sha256, "0" * 64]
-
-
-def test_a_target_is_made_anew_when_code_it_uses_changes(smooth_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A change in a module that the maker takes a function from leaves the target of the former code aside."""
-    made, source = [], pretrain_run.inspect.getsource
-
-    def make(_: Store) -> np.ndarray:
-        made.append(1)
-        return np.zeros(1, np.float16)
-
-    make.__module__ = "toolkit.pretexts.tracking"
-    cached_target("vortices", Target(24, make), smooth_store)
-    cached_target("vortices", Target(24, make), smooth_store)
-    assert len(made) == 1
-    changed = "toolkit.data.smoothing"
-    monkeypatch.setattr(
-        pretrain_run.inspect, "getsource", lambda part: source(part) + "# changed" * (part.__name__ == changed)
-    )
-    cached_target("vortices", Target(24, make), smooth_store)
-    assert len(made) == 2
 
 
 def test_worlds_on_different_grids_are_refused(
@@ -60,5 +23,35 @@ def test_worlds_on_different_grids_are_refused(
     monkeypatch.setattr(pretrain_run, "prepared", lambda *_: next(stores))
     settings = PretrainSettings(worlds=(tiny_world, tiny_world), pretext={"masked": 1.0})
     with pytest.raises(UserError, match=r"different grid spacings .* 2\.8125, .* 1\.38462 degrees"):
+        run_pretrain(settings, RunFolder(tmp_path / "run", False, False, ()), Told())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ({"window": (30, 32)}, r"A window of 30 x 32 pixels does not divide into the backbone's patches of 4"),
+        ({"window": (96, 96)}, r"A window of 96 x 96 pixels does not fit on a grid of 65 x 128"),
+        ({"patch": 8, "pretext": {"lagrangian": 1.0}}, "'lagrangian' needs patches of 4 pixels, not 8"),
+        ({"options": {"nextframe": {"hours": [6]}}}, "There are options for nextframe, but"),
+    ],
+)
+def test_what_does_not_fit_is_told_before_anything_is_written(
+    others: dict, said: str, tiny_world: Path, tmp_path: Path
+) -> None:
+    """Windows, patches and options that cannot go together are an error that leaves no run folder behind."""
+    settings = PretrainSettings(worlds=(tiny_world,), **{"pretext": {"masked": 1.0}, "dim": 16, "depth": 1} | others)
+    with pytest.raises(UserError, match=said):
+        run_pretrain(settings, RunFolder(tmp_path / "run", False, False, ()), Told())
+    assert not (tmp_path / "run").exists()
+
+
+def test_tensorboard_is_looked_for_before_anything_is_written(
+    monkeypatch: pytest.MonkeyPatch, tiny_world: Path, tmp_path: Path
+) -> None:
+    """Without the extra the run does not begin."""
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    settings = PretrainSettings(worlds=(tiny_world,), tensorboard=True)
+    with pytest.raises(UserError, match=r"earth-toolkit\[tensorboard\]"):
         run_pretrain(settings, RunFolder(tmp_path / "run", False, False, ()), Told())
     assert not (tmp_path / "run").exists()

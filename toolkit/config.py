@@ -32,6 +32,11 @@ class Settings(BaseModel):
     warmup_share: float = Field(0.05, ge=0, lt=1, description="share of the steps over which the learning rate rises")
     threads: int = Field(0, ge=0, description="processor threads; 0 leaves torch's own choice")
 
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _word(cls, precision: Any) -> Any:
+        return "no" if precision is False else precision  # YAML takes the word for false
+
 
 class FinetuneSettings(Settings):
     """`toolkit finetune TASK`."""
@@ -66,10 +71,16 @@ class PretrainSettings(Settings):
     worlds: tuple[Path, ...] = Field(min_length=1)
     held_out: tuple[Path, ...] = Field((), description="worlds that are only scored at the end, for the card")
     pretext: dict[str, Weight] = Field({"masked": 0.5, "nextframe": 1.0, "lagrangian": 1.0, "vortexfate": 0.5})
+    options: dict[str, dict[str, Any]] = Field({}, description="options of the pretexts, {pretext: {option: value}}")
     name: str = "backbone"
     variables: tuple[str, ...] = ("vorticity", "divergence")
     frames: tuple[int, ...] = (-6, 0)
     window: tuple[int, int] = (32, 32)
+    hidden: float = Field(0.6, ge=0, le=1, description="largest share of patches hidden from what pretexts share")
+    backbone: str = Field(
+        "vit",
+        description="its kind: vit, resnet, timm:NAME or an installed one; a vit has patch, dim, depth and heads",
+    )
     patch: int = Field(4, gt=0)
     dim: int = Field(128, gt=0)
     depth: int = Field(6, gt=0)
@@ -77,6 +88,19 @@ class PretrainSettings(Settings):
     max_steps: int = Field(6000, gt=0)
     checkpoint_every: int = Field(250, gt=0)
     batch_size: int = Field(64, gt=0)
+    accumulate: int = Field(1, gt=0, description="batches whose gradients are added up for a step")
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    weight_decay: float = Field(0.05, ge=0)
+    gradient_norm: float = Field(1.0, gt=0, description="longer gradients are shortened to this")
+    decay: Literal["cosine", "plateau"] = Field("cosine", description="how the learning rate falls")
+    plateau_steps: int = Field(1000, gt=0, description="steps of a stretch over which a plateau is looked for")
+    average: float = Field(0.0, ge=0, lt=1, description="momentum of the mean of the weights; 0 keeps the last ones")
+    first_steps: int = Field(0, ge=0, description="steps of a first phase, which goes over the same few batches")
+    first_batches: int = Field(2000, gt=0, description="batches of the first phase")
+    workers: int = Field(1, ge=0, description="processes that draw batches ahead")
+    compiled: bool = Field(False, description="go through torch.compile")
+    checkpointing: bool = Field(False, description="compute activations twice rather than keep them")
+    tensorboard: bool = Field(False, description="write the numbers for TensorBoard too")
 
     @field_validator("worlds", "held_out", mode="before")
     @classmethod

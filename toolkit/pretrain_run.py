@@ -4,32 +4,33 @@ config.yaml  env.json  metrics.jsonl  checkpoints/    the run, which resumes
 <name>/                                               the backbone's folder, once the run is finished
 """
 
-import hashlib
-import inspect
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from accelerate import PartialState
 
 from toolkit.backbones.card import Card
+from toolkit.backbones.contract import Shape, Wishes
 from toolkit.backbones.features import FeatureSpec
+from toolkit.backbones.known import kind_named, shape_named
 from toolkit.backbones.weights import save_backbone
+from toolkit.checkpoint import check_tensorboard
 from toolkit.config import PretrainSettings
 from toolkit.data.normalise import Normalisation
 from toolkit.data.prepare import prepared
-from toolkit.data.sources import WINDS
 from toolkit.data.store import Store
 from toolkit.data.world_identity import field_attributes, world_identity
 from toolkit.engine import engine
 from toolkit.errors import UserError
-from toolkit.files import made_once, whole_file, whole_folder, write_text
+from toolkit.examine import write_examinations
+from toolkit.files import whole_folder, write_text
 from toolkit.model_card import card_text, last_losses, recipe_text
-from toolkit.pretexts.contract import Pretext, Target
-from toolkit.pretexts.known import pretext_named, readout_names
-from toolkit.pretrain import Pretraining, Recipe, held_out_losses, normalisation_for, pretrain, unlabelled
+from toolkit.pretexts.contract import Pretext
+from toolkit.pretexts.draw import Recipe, Unlabelled, draw, normalisation_for, unlabelled
+from toolkit.pretexts.known import pretext_named
+from toolkit.pretexts.made import cached_target, stored_variables
+from toolkit.pretrain import Phase, Pretraining, held_out_scores, pretrain
 from toolkit.runfolder import RunFolder, check_folder, open_together, write_environment
 from toolkit.told import Told
 from toolkit.train import Run, Schedule
@@ -47,69 +48,95 @@ class Source:
     identity: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Ready:
+    """What a run trains on: its recipe, its worlds and those held out, the windows of both, how they are normalised."""
+
+    recipe: Recipe
+    sources: list[Source]
+    held_out: list[Source]
+    windows: list[Unlabelled]
+    unseen: list[Unlabelled]
+    normalisation: Normalisation
+
+    @property
+    def times(self) -> int:
+        """Number of times to draw windows from."""
+        return sum(len(part.times) for part in self.windows)
+
+
 def run_pretrain(settings: PretrainSettings, folder: RunFolder, told: Told) -> Path | None:
     """Pretrain into a run folder and return the folder of the backbone; raises `UserError` before it writes.
 
     Of several processes launched together the first writes everything; the others train with it and return None.
     """
     check_folder(folder.path, folder.resume, folder.overwrite)
-    device = engine(settings)
-    state = PartialState()
-    weighted = tuple((pretext_named(name), weight) for name, weight in settings.pretext.items())
-    with state.main_process_first():  # which leaves in the cache what the others then find there
-        sources, held_out = _sources(settings, weighted, told)
-    identities = {"worlds": [s.identity for s in sources], "held_out": [s.identity for s in held_out]}
-    config = settings.model_dump(mode="json") | identities
-    resumes = open_together(folder, config)
+    device, state = engine(settings), PartialState()
+    if settings.tensorboard:
+        check_tensorboard()
+    ready = made_ready(settings, told)
+    identities = {"worlds": [s.identity for s in ready.sources], "held_out": [s.identity for s in ready.held_out]}
+    resumes = open_together(folder, settings.model_dump(mode="json") | identities)
     backbone = folder.path / settings.name
     if backbone.exists():
         return backbone if state.is_main_process else None
     state.on_main_process(write_environment)(folder.path, folder.command)
-    recipe = _recipe(settings, weighted, sources[0].store)
-    told.stage("making the targets of the pretexts (once; they are kept in the cache)")
-    with state.main_process_first():
-        windows, unseen = ([unlabelled(s.store, recipe, cached_target) for s in part] for part in (sources, held_out))
-    normalisation = normalisation_for(settings.variables, sources[0].store)
-    told.stage(f"training on {sum(len(part.times) for part in windows)} times, {settings.max_steps} steps")
-    run = Run(folder.path, resumes, lambda numbers: told.step(numbers, settings.max_steps), device, settings.precision)
-    model = pretrain(recipe, windows, normalisation, _schedule(settings), run)
+    told.stage(f"training on {ready.times} times, {settings.max_steps} steps")
+    run = Run(
+        folder.path,
+        resumes,
+        lambda numbers: told.step(numbers, settings.max_steps),
+        device,
+        settings.precision,
+        settings.workers,
+        settings.compiled,
+        settings.tensorboard,
+    )
+    schedule, phase = schedule_of(settings), phase_of(settings)
+    model = pretrain(ready.recipe, ready.windows, ready.normalisation, schedule, run, phase, settings.checkpointing)
     if not state.is_main_process:
         return None
     scores = last_losses(folder.path / "metrics.jsonl", settings.pretext)
-    if unseen:
+    if ready.unseen:
         told.stage("scoring the held-out worlds")
-        losses = held_out_losses(recipe, model, unseen, normalisation, settings.batch_size)
-        scores |= {f"held-out {name}": round(loss, 4) for name, loss in losses.items()}
-    data = {"worlds": _listed(sources), "held_out": _listed(held_out)}
-    return _saved(backbone, _card(settings, recipe, normalisation, data, scores), model, settings)
+        found = held_out_scores(ready.recipe, model, ready.unseen, ready.normalisation, settings.batch_size)
+        scores |= {f"held-out {name}": round(score, 4) for name, score in found.items()}
+    data = {"worlds": _listed(ready.sources), "held_out": _listed(ready.held_out)}
+    _saved(backbone, _card(settings, ready.recipe, ready.normalisation, data, scores), model, settings)
+    if ready.unseen:
+        stores = [source.store for source in ready.held_out]
+        write_examinations(folder.path, model.cpu(), ready.normalisation, stores, told)
+    return backbone
 
 
-def cached_target(name: str, target: Target, store: Store) -> np.ndarray:
-    """Return the array of a target that is made from a store, from the file beside the store if it was made before.
+def made_ready(settings: PretrainSettings, told: Told) -> Ready:
+    """Prepare the stores of a run's worlds and make what its pretexts read; raises `UserError` for what does not fit.
 
-    The file's name changes with the store's content and with the code that makes the array: the module of `make` and
-    those of the toolkit that it takes its functions from.
+    Of several processes the first leaves in the cache what the others then find there.
     """
-    make = target.make
-    assert make is not None  # the others are read from the store itself
-    own = sys.modules[make.__module__]
-    modules = {own} | {inspect.getmodule(value) for value in vars(own).values() if inspect.isfunction(value)}
-    code = sorted(inspect.getsource(part) for part in modules if part and part.__name__.startswith("toolkit."))
-    version = hashlib.sha256(f"{code} {store.sha256}".encode()).hexdigest()[:12]
-    path = store.path.with_name(f"{store.path.name}.{name}-{version}.npy")
-
-    def write() -> None:
-        with whole_file(path) as temporary:
-            np.save(temporary, make(store))
-
-    made_once(path, write)
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    if stray := sorted(settings.options.keys() - settings.pretext.keys()):
+        raise UserError(f"There are options for {', '.join(stray)}, but it is not among the pretexts of this run.")
+    named = {name: pretext_named(name, settings.options.get(name)) for name in settings.pretext}
+    weighted = tuple((named[name], weight) for name, weight in settings.pretext.items())
+    shape = shape_named(settings.backbone, Wishes(settings.patch, settings.dim, settings.depth, settings.heads))
+    if any(side % shape.patch for side in settings.window):
+        h, w = settings.window
+        raise UserError(f"A window of {h} x {w} pixels does not divide into the backbone's patches of {shape.patch}.")
+    with PartialState().main_process_first():
+        sources, held_out = _sources(settings, weighted, told)
+    recipe = _recipe(settings, shape, weighted, sources[0].store)
+    told.stage("making the targets of the pretexts (once; they are kept in the cache)")
+    with PartialState().main_process_first():
+        windows, unseen = ([unlabelled(s.store, recipe, cached_target) for s in part] for part in (sources, held_out))
+    normalisation = normalisation_for(settings.variables, sources[0].store)
+    Pretraining(recipe, settings.seed)  # what does not fit together says so now, when nothing is written yet
+    draw(windows, recipe, normalisation, 1, settings.seed)
+    return Ready(recipe, sources, held_out, windows, unseen, normalisation)
 
 
 def _sources(settings: PretrainSettings, weighted: Pretexts, told: Told) -> tuple[list[Source], list[Source]]:
     """Prepare the stores of the worlds and of those held out, with the winds where a pretext makes its target."""
-    makes = any(target.make is not None for pretext, _ in weighted for target in pretext.targets.values())
-    variables = tuple(dict.fromkeys((*settings.variables, *(WINDS if makes else ()))))
+    variables = stored_variables(settings.variables, [pretext for pretext, _ in weighted])
     sources = []
     for world in (*settings.worlds, *settings.held_out):
         told.stage(f"preparing fields of {world}")
@@ -124,16 +151,16 @@ def _sources(settings: PretrainSettings, weighted: Pretexts, told: Told) -> tupl
     return sources[: len(settings.worlds)], sources[len(settings.worlds) :]
 
 
-def _recipe(settings: PretrainSettings, weighted: Pretexts, store: Store) -> Recipe:
+def _recipe(settings: PretrainSettings, shape: Shape, weighted: Pretexts, store: Store) -> Recipe:
     spec = FeatureSpec(
         variables=settings.variables,
         units=tuple(store.channels[store.names.index(name)].units for name in settings.variables),
         frames=settings.frames,
         grid_degrees=store.latitude_spacing,
-        patch=settings.patch,
-        dim=settings.dim,
+        patch=shape.patch,
+        dim=shape.dim,
     )
-    return Recipe(spec, {"depth": settings.depth, "heads": settings.heads}, weighted, settings.window)
+    return Recipe(spec, shape.architecture, weighted, settings.window, settings.hidden)
 
 
 def _listed(sources: list[Source]) -> list[dict[str, Any]]:
@@ -150,12 +177,15 @@ def _card(
 ) -> Card:
     return Card(
         name=settings.name,
-        summary=f"Vision transformer pretrained on {' and '.join(settings.variables)} by {', '.join(settings.pretext)}",
+        summary=f"{kind_named(settings.backbone).summary} pretrained on {' and '.join(settings.variables)} by "
+        f"{', '.join(settings.pretext)}",
         spec=recipe.spec,
         architecture=dict(recipe.architecture),
         normalisation=normalisation,
         pretexts=dict(settings.pretext),
-        readouts=readout_names(settings.pretext),
+        readouts=tuple(p.readout.name for p, _ in recipe.pretexts if p.readout),
+        options=settings.options,
+        window=settings.window,
         parameters=0,
         weights_sha256="",
         data=data,
@@ -163,15 +193,30 @@ def _card(
     )
 
 
-def _schedule(settings: PretrainSettings) -> Schedule:
+def schedule_of(settings: PretrainSettings) -> Schedule:
+    """Return how long and how fast a run trains; a plateau is looked for once its first phase is over."""
     return Schedule(
         steps=settings.max_steps,
         batch_size=settings.batch_size,
         learning_rates={"": settings.lr},
         warmup_share=settings.warmup_share,
+        weight_decay=settings.weight_decay,
+        gradient_norm=settings.gradient_norm,
         checkpoint_every=settings.checkpoint_every,
         seed=settings.seed,
+        accumulate=settings.accumulate,
+        average=settings.average,
+        decay=settings.decay,
+        optimizer=settings.optimizer,
+        plateau_steps=settings.plateau_steps,
+        plateau_from=settings.first_steps,
     )
+
+
+def phase_of(settings: PretrainSettings) -> Phase | None:
+    """Return the first phase of a run of all its processes, None where there is none."""
+    together = settings.accumulate * PartialState().num_processes
+    return Phase(settings.first_steps * together, settings.first_batches) if settings.first_steps else None
 
 
 def _saved(folder: Path, card: Card, model: Pretraining, settings: PretrainSettings) -> Path:

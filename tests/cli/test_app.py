@@ -20,6 +20,9 @@ def test_help_names_every_command(command) -> None:
     for name in (
         "pretrain",
         "finetune",
+        "compare",
+        "examine",
+        "features",
         "evaluate",
         "predict",
         "report",

@@ -26,8 +26,9 @@ GRID_TOLERANCE = 0.02
 class Card:
     """A backbone's description. `readouts` are the names of the fields it can hand to a task; `parameters` a count.
 
-    `pretexts` have their weights, and `options` the options of those that were given any. `data` says what it was
-    trained on and `scores` what it reached, both for people; `weights_sha256` is checked.
+    `pretexts` have their weights, and `options` the options of those that were given any; `window` is the size of the
+    windows it was trained on. `data` says what it was trained on and `scores` what it reached, both for people;
+    `weights_sha256` is checked.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Card:
     weights_sha256: str
     licence: str = "Apache-2.0"
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    window: tuple[int, int] = (32, 32)
     data: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
 
@@ -56,7 +58,7 @@ def read_card(folder: Path) -> Card:
         raw = json.loads((folder / "config.json").read_text())
         raw["spec"] = FeatureSpec(**_tuples(raw["spec"]))
         raw["normalisation"] = Normalisation(**_tuples(raw["normalisation"]))
-        card = Card(**raw | {"readouts": tuple(raw["readouts"])})
+        card = Card(**raw | {name: tuple(raw[name]) for name in ("readouts", "window") if name in raw})
     except FileNotFoundError as error:
         raise UserError(f"{folder} holds no backbone: config.json is missing.") from error
     except (ValueError, KeyError, TypeError) as error:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from toolkit.backbones.contract import Kind, Network, Shape, Wishes, check_shape, check_window
 from toolkit.backbones.features import FeatureSpec
+from toolkit.data.log_modulus import LogModulus
 
 CHANNELS = (16, 32, 64, 128)
 BLOCKS_PER_STAGE = 6
@@ -29,7 +30,8 @@ BATCH_NORM_EPSILON = 1.001e-5
 class ResNet(Network):
     """AtmoDist's encoder: values in, zero where they are missing, and no latitude; tokens are the last map's pixels.
 
-    Its `blocks` are the 24 residual blocks.
+    What it takes in standard deviations goes through AtmoDist's log-modulus first (`toolkit.data.log_modulus`). Its
+    `blocks` are the 24 residual blocks.
     """
 
     def __init__(self, spec: FeatureSpec) -> None:
@@ -48,6 +50,7 @@ class ResNet(Network):
             norm_layer=norm,
             zero_init_last=False,
         )
+        self.log_modulus = LogModulus(len(spec.frames) * spec.variables)
         self.conv1 = nn.Conv2d(spec.planes - 1, CHANNELS[0], 8, 2, 3)
         self.bn1, self.act1 = norm(CHANNELS[0]), nn.ReLU(inplace=True)
         self.maxpool = create_pool2d("max", 3, 2, padding="same")
@@ -59,7 +62,7 @@ class ResNet(Network):
         """Return the tokens (b, h w / 32^2, 128) of windows (b, planes, h, w)."""
         check_window(self.spec, x)
         known = torch.where(torch.isfinite(x[:, :-1]), x[:, :-1], 0.0)
-        out = self.maxpool(self.act1(self.bn1(self.conv1(known))))
+        out = self.maxpool(self.act1(self.bn1(self.conv1(self.log_modulus(known)))))
         out = self.layer4(self.layer3(self.layer2(self.layer1(out))))
         return out.flatten(2).transpose(1, 2)
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli import about, config, data, runs, tasks, training
+from toolkit.cli import about, compare, config, data, examine, features, runs, tasks, training
 from toolkit.cli.terminal import Guarded, alone
 
 SHARED = ("pretrain", "finetune")
@@ -21,11 +21,14 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.command()(training.pretrain)
 app.command()(training.finetune)
+app.command()(compare.compare)
 app.command()(runs.evaluate)
 app.command()(runs.predict)
 app.command()(runs.report)
 app.add_typer(tasks.app, name="tasks")
 app.command()(about.backbones)
+app.command()(examine.examine)
+app.command()(features.features)
 app.add_typer(config.app, name="config")
 app.command()(about.doctor)
 

@@ -11,7 +11,7 @@ Out = Annotated[Path | None, typer.Option("--out", help="Folder to write into.")
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything drawn at random.")]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda.")]
 Precision = Annotated[str | None, typer.Option("--precision", help="no, bf16 or fp16.")]
-BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Windows per step.")]
+BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Windows per batch, in each process.")]
 Rate = Annotated[float | None, typer.Option("--lr", help="Peak learning rate.")]
 Threads = Annotated[int | None, typer.Option("--threads", help="Processor threads; 0 leaves torch's own choice.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")]

@@ -10,7 +10,8 @@ from toolkit.cli.tables import aligned, score_table
 from toolkit.cli.terminal import alone, can_resume, print_json, told
 
 if TYPE_CHECKING:
-    from toolkit.config import FinetuneSettings
+    from toolkit.config import FinetuneSettings, PretrainSettings
+    from toolkit.pretrain_dry_run import PretrainEstimate
     from toolkit.task import Task
 
 TaskName = Annotated[
@@ -26,6 +27,12 @@ Baselines = Annotated[bool | None, typer.Option("--baselines/--no-baselines", he
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take; write nothing but the cache.")]
 Pretexts = Annotated[list[str] | None, typer.Option(metavar="NAME[=WEIGHT]", help="Objective; may be repeated.")]
 Worlds = Annotated[list[Path] | None, typer.Option(help="World folder; may be repeated.")]
+Recipe = Annotated[
+    Path | None, typer.Option("--config", "-c", help="YAML file of settings, or a recipe's name, such as atmodist.")
+]
+Kind = Annotated[str | None, typer.Option("--backbone", help="Kind of backbone: vit, resnet, timm:NAME.")]
+Workers = Annotated[int | None, typer.Option("--workers", help="Processes that draw batches ahead.")]
+Accumulate = Annotated[int | None, typer.Option("--accumulate", help="Batches that make up a step, in each process.")]
 
 
 def finetune(
@@ -87,41 +94,51 @@ def finetune(
 def pretrain(
     context: typer.Context,
     overrides: options.Overrides = None,
-    config: options.Config = None,
+    config: Recipe = None,
     world: Worlds = None,
     pretext: Pretexts = None,
+    backbone: Kind = None,
     max_steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the backbone.")] = None,
     out: options.Out = None,
     seed: options.Seed = None,
     batch_size: options.BatchSize = None,
+    accumulate: Accumulate = None,
+    workers: Workers = None,
     lr: options.Rate = None,
     device: options.Device = None,
     precision: options.Precision = None,
     threads: options.Threads = None,
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,
+    dry_run: DryRun = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Train a backbone without labels on one or more worlds."""
     from toolkit.config import PretrainSettings, configured
+    from toolkit.recipes import settings_file
 
     given = options.flags(context, PretrainSettings) | {"worlds": world or None, "pretext": _weights(pretext)}
-    settings = configured(PretrainSettings, config, overrides or (), given)
+    settings = configured(PretrainSettings, settings_file(config), overrides or (), given)
+    if dry_run:
+        _pretrain_dry_run(settings, json, quiet, verbose)
+        return
     from toolkit.pretrain_run import run_pretrain
+    from toolkit.report.learned import write_learned_figures
     from toolkit.runfolder import RunFolder
 
     folder = RunFolder(out or Path("runs") / f"pretrain-{settings.name}", resume, overwrite, can_resume(context))
     with told(quiet, verbose) as listener:
-        backbone = run_pretrain(settings, folder, listener)
-    if backbone is None:
-        return
+        written = run_pretrain(settings, folder, listener)
+        if written is None:
+            return
+        write_learned_figures(folder.path)
     if json:
-        print_json({"folder": str(folder.path), "backbone": str(backbone)})
+        print_json({"folder": str(folder.path), "backbone": str(written)})
     else:
-        typer.echo(f"Backbone: {backbone}\nUse it with: toolkit finetune TASK --backbone {backbone}")
+        typer.echo(f"Backbone: {written}\nUse it with: toolkit finetune TASK --backbone {written}")
 
 
 def _weights(pretexts: list[str] | None) -> dict[str, str] | None:
@@ -150,3 +167,51 @@ def _dry_run(task: "Task", settings: "FinetuneSettings", json: bool, quiet: bool
         ["time", f"about {expected.seconds:.0f} s ({expected.seconds_per_step:.3f} s per step), without baselines"],
     ]
     typer.echo(aligned(rows))
+
+
+def _pretrain_dry_run(settings: "PretrainSettings", json: bool, quiet: bool, verbose: bool) -> None:
+    from dataclasses import asdict
+
+    from toolkit.pretrain_dry_run import estimate_pretraining
+
+    with told(quiet, verbose) as listener:
+        expected = estimate_pretraining(settings, listener)
+    if expected is None:
+        return
+    if json:
+        print_json(asdict(expected))
+    else:
+        typer.echo(aligned(_expected(settings, expected)))
+
+
+def _expected(settings: "PretrainSettings", expected: "PretrainEstimate") -> list[list[str]]:
+    """Return what a pretraining would take as rows of a table."""
+    parts = {"encoder": expected.encoder} | expected.modules
+    sizes = ", ".join(f"{name} {count:,}" for name, count in parts.items())
+    taken = ", ".join(f"{name} {held / 2**20:,.0f}" for name, held in expected.memory.items())
+    first = f", the first {settings.first_steps:,} of them over the same {settings.first_batches:,} batches"
+    worlds = [[world, f"{times:,} times to draw windows from"] for world, times in expected.times.items()]
+    each = f"{expected.processes} x {settings.accumulate} x {settings.batch_size}"
+    return [
+        *worlds,
+        ["held out", f"{expected.held_out} worlds"],
+        ["steps", f"{expected.steps:,}{first if settings.first_steps else ''}"],
+        ["windows", f"{expected.windows_per_step:,} in each step (processes x batches x windows: {each})"],
+        ["parameters", f"{sum(parts.values()):,} ({sizes})"],
+        [
+            "memory",
+            f"about {expected.memory_bytes / 2**30:.2f} GiB in each process on {expected.device} (MiB: {taken})",
+        ],
+        [
+            "time",
+            f"about {_duration(expected.seconds)} ({expected.seconds_per_step:.3f} s for a step, "
+            f"{expected.windows_per_second:.0f} windows per second)",
+        ],
+    ]
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 5:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

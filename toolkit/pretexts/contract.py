@@ -34,12 +34,15 @@ class Views:
 
     def to(self, device: str | torch.device, non_blocking: bool = False) -> "Views":
         """Return the views on another device."""
-        moved = {
-            name: {key: value.to(device, non_blocking=non_blocking) for key, value in own.items()}
-            for name, own in self.drawn.items()
-        }
-        clean, seen, hidden = (x.to(device, non_blocking=non_blocking) for x in (self.clean, self.seen, self.hidden))
-        return Views(clean, seen, hidden, moved)
+        return self._each(lambda x: x.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "Views":
+        """Return the views in memory that a GPU can copy from while it computes."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, done: Callable[[Tensor], Tensor]) -> "Views":
+        drawn = {name: {key: done(value) for key, value in own.items()} for name, own in self.drawn.items()}
+        return Views(done(self.clean), done(self.seen), done(self.hidden), drawn)
 
 
 class Encoder(Protocol):

@@ -20,16 +20,22 @@ from toolkit.pretexts.masked import hide
 POLEWARD_CENTRE = 58.0
 """Windows are centred between this latitude north and south: beyond it a pixel is less than half as wide as tall."""
 Made = Mapping[tuple[str, str], np.ndarray]
+MakeTarget = Callable[[str, Target, Store], np.ndarray]
+"""(name of the target, the target, store) -> what `Target.make` makes, perhaps kept from an earlier run."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is learned: the features, the backbone's shape, the pretexts with their weights, the window's size."""
+    """What is learned: the features, the backbone's shape, the pretexts with their weights, the window's size.
+
+    `hidden`: the largest share of patches that are hidden in what the pretexts share; 0 shows them everything.
+    """
 
     spec: FeatureSpec
     architecture: Mapping[str, Any]
     pretexts: tuple[tuple[Pretext, float], ...]
     size: tuple[int, int]
+    hidden: float = 0.6
 
     @property
     def targets(self) -> dict[tuple[str, str], Target]:
@@ -46,7 +52,7 @@ class Unlabelled:
     made: Made
 
 
-def unlabelled(store: Store, recipe: Recipe, make: Callable[[str, Target, Store], np.ndarray]) -> Unlabelled:
+def unlabelled(store: Store, recipe: Recipe, make: MakeTarget) -> Unlabelled:
     """Find the usable times of a store and make what its pretexts read; `make` may keep arrays from an earlier run.
 
     UserError where no time has all of its frames.
@@ -76,7 +82,7 @@ def draw(sources: Sequence[Unlabelled], recipe: Recipe, normalisation: Normalisa
     windows = _aligned(windows, recipe.targets.values())
     read = partial(read_windows, store, index=every, normalisation=normalisation)
     clean = planes(read(windows), window_latitudes(store, windows, every))
-    seen, hidden = hide(clean, recipe.spec.patch, torch.Generator().manual_seed(seed))
+    seen, hidden = _hidden(clean, recipe, seed)
     drawn: dict[str, dict[str, Tensor]] = {pretext.name: {} for pretext, _ in recipe.pretexts}
     for (pretext_name, name), target in recipe.targets.items():
         if target.make is not None and target.read is not None:
@@ -89,6 +95,14 @@ def draw(sources: Sequence[Unlabelled], recipe: Recipe, normalisation: Normalisa
         if pretext.draw:
             drawn[pretext.name] |= pretext.draw(place, np.random.default_rng([seed, number]))
     return Views(clean, seen, hidden, drawn)
+
+
+def _hidden(clean: Tensor, recipe: Recipe, seed: int) -> tuple[Tensor, Tensor]:
+    b, planes, h, w = clean.shape
+    patch = recipe.spec.patch
+    if recipe.hidden:
+        return hide(clean, patch, torch.Generator().manual_seed(seed), recipe.hidden)
+    return clean, torch.zeros(b, (h // patch) * (w // patch), planes - 1, dtype=torch.bool)
 
 
 def normalisation_for(variables: Sequence[str], store: Store) -> Normalisation:

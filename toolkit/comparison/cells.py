@@ -1,0 +1,148 @@
+"""The cells of a comparison: one pretraining or one probe each, in a process and a run folder of its own."""
+
+import json
+import shutil
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import joblib
+from filelock import FileLock
+
+from toolkit.backbones.card import Card
+from toolkit.backbones.contract import Shape, Wishes
+from toolkit.backbones.features import FeatureSpec
+from toolkit.backbones.known import build_backbone, shape_named
+from toolkit.backbones.weights import load_backbone, save_backbone
+from toolkit.comparison.plan import NO_WORK, Folders, Work, is_finished, probed_task
+from toolkit.comparison.settings import changed_settings
+from toolkit.compute import operations_of_step
+from toolkit.config import FinetuneSettings, PretrainSettings, Settings
+from toolkit.data.prepare import prepared
+from toolkit.data.store import Store
+from toolkit.errors import UserError
+from toolkit.files import made_once, whole_folder, write_json
+from toolkit.finetune_run import run_finetune
+from toolkit.installed import said
+from toolkit.pretexts.draw import Recipe, normalisation_for, unlabelled
+from toolkit.pretexts.known import pretext_named
+from toolkit.pretexts.made import cached_target, stored_variables
+from toolkit.pretrain_run import run_pretrain
+from toolkit.runfolder import RunFolder
+from toolkit.told import Told
+
+Cells = Mapping[str, Callable[[], object]]
+
+
+def counted_step(settings: PretrainSettings, name: str) -> int:
+    """Return the operations of one step of a pretext, on windows of the first world."""
+    pretext = pretext_named(name, settings.options.get(name))
+    store = prepared(settings.worlds[0], stored_variables(settings.variables, [pretext]))
+    spec, shape = _features(settings, store)
+    recipe = Recipe(spec, shape.architecture, ((pretext, 1.0),), settings.window, settings.hidden)
+    source = unlabelled(store, recipe, cached_target)
+    normalisation = normalisation_for(settings.variables, store)
+    of_batch = operations_of_step(recipe, [source], normalisation, settings.batch_size, settings.seed)
+    return settings.accumulate * of_batch
+
+
+def pretrain_cell(settings: PretrainSettings, folders: Folders, work: Work, command: Sequence[str]) -> None:
+    """Pretrain one backbone, and keep it without what its pretext can hand over: features are compared, not readouts.
+
+    Goes on with what is in its folder.
+    """
+    (pretext,) = settings.pretext
+    run, features = folders.pretraining(pretext, settings.seed), folders.features(pretext, settings.seed)
+
+    def make() -> None:
+        backbone = run_pretrain(settings, _resumed(run, settings, command), Told())
+        assert backbone is not None  # one process
+        loaded = load_backbone(backbone)
+        seconds = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["seconds"]
+        with whole_folder(features) as temporary:
+            save_backbone(temporary, replace(loaded.card, pretexts={}, readouts=(), options={}), loaded.module, {})
+            write_json(temporary / "work.json", asdict(work) | {"seconds": seconds})
+
+    made_once(features, make)  # a process that outlived a killed comparison may still be at it
+
+
+def random_cell(settings: PretrainSettings, folder: Path) -> None:
+    """Write the backbone with which every pretraining of this seed begins."""
+    store = prepared(settings.worlds[0], settings.variables)
+    spec, shape = _features(settings, store)
+    card = Card(
+        name=settings.name,
+        summary="Random weights",
+        spec=spec,
+        architecture=dict(shape.architecture),
+        normalisation=normalisation_for(settings.variables, store),
+        pretexts={},
+        readouts=(),
+        parameters=0,
+        weights_sha256="",
+    )
+    with whole_folder(folder) as temporary:
+        save_backbone(temporary, card, build_backbone(spec, shape.architecture, settings.seed), {})
+        write_json(temporary / "work.json", asdict(NO_WORK) | {"seconds": 0.0})
+
+
+def probe_cell(settings: FinetuneSettings, folder: Path, command: Sequence[str]) -> None:
+    """Train a head on frozen features and score it. Goes on with what is in its folder."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        if not is_finished(folder):
+            run_finetune(probed_task(settings), settings, _resumed(folder, settings, command), Told())
+
+
+def run_cells(cells: Cells, jobs: int, told: Callable[[str], None]) -> dict[str, str]:
+    """Run the cells, so many at a time, and return what went wrong, {cell: error}; one that fails stops no other.
+
+    `told` hears of every cell that ends. Raises `UserError` where a process was killed.
+    """
+    failed: dict[str, str] = {}
+    work = (joblib.delayed(_attempted)(name, cell) for name, cell in cells.items())
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+        ended = joblib.Parallel(n_jobs=min(jobs, max(len(cells), 1)), return_as="generator_unordered")(work)
+        try:
+            for count, (name, error) in enumerate(ended, 1):
+                told(f"{count} of {len(cells)}: {name}" + (f" failed: {error}" if error else ""))
+                failed |= {name: error} if error else {}
+        except joblib.externals.loky.process_executor.BrokenProcessPool as error:
+            raise UserError(
+                "A process of the comparison was killed, most likely for want of memory. Go on with --resume and "
+                "fewer --jobs."
+            ) from error
+    return failed
+
+
+def _attempted(name: str, cell: Callable[[], object]) -> tuple[str, str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # every process would say the same
+        return name, attempted(cell)
+
+
+def attempted(cell: Callable[[], object]) -> str:
+    """Do something and return what went wrong, "" for nothing."""
+    try:
+        cell()
+    except UserError as error:
+        return str(error)
+    except Exception as error:  # a pretext, a backbone or a task is somebody else's code
+        return said(error)
+    return ""
+
+
+def _resumed(folder: Path, settings: Settings, command: Sequence[str]) -> RunFolder:
+    """Return a run folder to go on with; what was begun with other settings and not finished is begun anew."""
+    written = folder / "config.yaml"
+    if not written.exists() or changed_settings(written, settings):
+        shutil.rmtree(folder, ignore_errors=True)
+    return RunFolder(folder, resume=True, overwrite=False, command=command)
+
+
+def _features(settings: PretrainSettings, store: Store) -> tuple[FeatureSpec, Shape]:
+    shape = shape_named(settings.backbone, Wishes(settings.patch, settings.dim, settings.depth, settings.heads))
+    units = tuple(store.channels[store.names.index(name)].units for name in settings.variables)
+    spec = FeatureSpec(settings.variables, units, settings.frames, store.latitude_spacing, shape.patch, shape.dim)
+    return spec, shape

@@ -1,0 +1,143 @@
+"""From what a user asks for to the settings of a comparison, refused where its parts do not fit together."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from toolkit.comparison.plan import NONE, REFERENCE, Comparison, Folders
+from toolkit.config import FinetuneSettings, PretrainSettings, Settings, configured
+from toolkit.data.prepare import field_file
+from toolkit.errors import UserError
+from toolkit.plugins import found_tasks
+from toolkit.pretexts.known import pretext_named, pretext_names
+from toolkit.task import Task
+from toolkit.task_settings import task_and_settings
+
+PROBE = "probe"
+OWN = ("worlds", "pretext", "max_steps", "seed", "name")
+PROBES_OWN = ("task", "world", "data", "method", "backbone", "seed", "compare", "baselines")
+"""Settings of a pretraining and of a probe that the comparison sets itself."""
+ONE_THREAD: Mapping[str, Any] = {"threads": 1, "workers": 0}
+
+
+def planned(
+    worlds: Sequence[Path],
+    task_world: Path | None,
+    pretexts: Sequence[str],
+    tasks: Sequence[str],
+    seeds: int,
+    steps: int | None = None,
+    labels: int | None = None,
+    overrides: Sequence[str] = (),
+) -> Comparison:
+    """Return a comparison; without names it is one of all installed pretexts, on all tasks that the backbone fits.
+
+    `overrides` are KEY=VALUE of `toolkit pretrain`; those of the probes begin with "probe.", those of the probes of one
+    task, its options among them, with the task's name and a dot. Raises `UserError` for what is unknown, does not fit,
+    or is not for an override to say.
+    """
+    own, shared, of_task = _sorted_out(overrides, tasks)
+    _check_free(own, OWN, "")
+    _check_free([*shared, *(word for words in of_task.values() for word in words)], PROBES_OWN, f"{PROBE}.")
+    for world in (*worlds, *([task_world] if task_world else [])):
+        field_file(world)
+    names = tuple(dict.fromkeys(pretexts)) or pretext_names()
+    given = {"worlds": [w.resolve() for w in worlds] or None, "max_steps": steps, "pretext": dict.fromkeys(names, 1.0)}
+    pretrain = configured(PretrainSettings, None, own, given, ONE_THREAD)
+    _check_pretexts(pretrain, names, named=bool(pretexts))
+    probes = {}
+    for name in tuple(dict.fromkeys(tasks)) or _fitting(pretrain):
+        task, settings = _probe(name, task_world, labels, (*shared, *of_task.get(name, ())))
+        if why := _unfit(task, pretrain):
+            raise UserError(f"The task {task.name} {why}.")
+        probes[task.name] = settings
+    if not probes:
+        raise UserError("No installed task looks at the variables and frames of this backbone. Name one with --task.")
+    return Comparison(pretrain, probes, names, seeds)
+
+
+def check_probes(comparison: Comparison, folders: Folders) -> None:
+    """Refuse to go on where a finished probe had other settings than it would be given now."""
+    for task in comparison.probes:
+        for pretext in comparison.rows:
+            for seed in range(comparison.seeds):
+                if folders.has_probe(pretext, seed, task):
+                    features, folder = folders.features(pretext, seed), folders.probe(pretext, seed, task)
+                    now = comparison.probe(task, seed, features)
+                    if changed := changed_settings(folder / "config.yaml", now, but=("backbone",)):  # it may have moved
+                        raise UserError(
+                            f"{folder} was made with other settings ({changed}). Compare into another folder."
+                        )
+
+
+def changed_settings(written: Path, settings: Settings, but: Sequence[str] = ()) -> str:
+    """Return which settings, but some, differ from those that a run recorded in its config.yaml, "" for none."""
+    before, changed = yaml.safe_load(written.read_text()), []
+    for key, now in settings.model_dump(mode="json", exclude=set(but)).items():
+        was = _path_of(before.get(key))
+        if was != now and not (key == "world" and now is None):  # none is the one in the cache
+            changed.append(f"{key}: {was} -> {now}")
+    return "; ".join(changed)
+
+
+def _path_of(recorded: Any) -> Any:
+    """Return a world or worlds as they were named, from what a run records of them."""
+    if isinstance(recorded, list):
+        return [_path_of(part) for part in recorded]
+    return recorded["path"] if isinstance(recorded, dict) and "path" in recorded else recorded
+
+
+def _sorted_out(overrides: Sequence[str], tasks: Sequence[str]) -> tuple[list[str], list[str], dict[str, list[str]]]:
+    """Return the overrides of the pretrainings, of all probes, and of the probes of one task, without their heads."""
+    own, shared, of_task = [], [], dict[str, list[str]]()
+    for word in overrides:
+        key = word.partition("=")[0]
+        named = next((name for name in tasks if key.startswith(f"{name}.")), None)
+        if key.startswith(f"{PROBE}."):
+            shared.append(word.removeprefix(f"{PROBE}."))
+        elif named:
+            of_task.setdefault(named, []).append(word.removeprefix(f"{named}."))
+        else:
+            own.append(word)
+    return own, shared, of_task
+
+
+def _check_free(overrides: Sequence[str], taken: Sequence[str], head: str) -> None:
+    for key in (word.partition("=")[0] for word in overrides):
+        if key in taken:
+            raise UserError(f"'{head}{key}' is set by the comparison itself; see `toolkit compare --help`.")
+
+
+def _check_pretexts(settings: PretrainSettings, names: Sequence[str], named: bool) -> None:
+    """Refuse unknown names and options; of all that are installed, one that does not load is told of later."""
+    for name in names if named else ():
+        pretext_named(name, settings.options.get(name))
+    if NONE in names:
+        raise UserError(f"A pretext cannot be called '{NONE}': that is the row of random weights.")
+    if stray := sorted(settings.options.keys() - {*names, REFERENCE}):
+        raise UserError(f"There are options for {', '.join(stray)}, but it is not among the pretexts compared.")
+
+
+def _probe(
+    name: str, world: Path | None, labels: int | None, overrides: Sequence[str]
+) -> tuple[Task, FinetuneSettings]:
+    given = {"world": world and world.resolve(), "method": PROBE, "compare": False, "baselines": False}
+    first = ("threads=1", *([] if labels is None else [f"labels={labels}"]))
+    return task_and_settings(name, None, (*first, *overrides), given)
+
+
+def _fitting(pretrain: PretrainSettings) -> tuple[str, ...]:
+    return tuple(name for name, task in found_tasks().tasks.items() if not _unfit(task, pretrain))
+
+
+def _unfit(task: Task, pretrain: PretrainSettings) -> str:
+    """Say why a task cannot be probed through the backbone, "" where it can."""
+    if not task.sees_fields:
+        return "looks at no fields, so there are no features to probe"
+    if task.inputs.frames != pretrain.frames:
+        return f"looks at the frames {list(task.inputs.frames)} h, the backbone is trained on {list(pretrain.frames)}"
+    if strange := sorted(set(task.inputs.variables) - set(pretrain.variables)):
+        return f"looks at {', '.join(strange)}, which the backbone is not trained on"
+    return ""
