@@ -35,9 +35,13 @@ def recipe_text(card: Card, settings: PretrainSettings) -> str:
 
 def _made(path: str, world: Mapping[str, Any]) -> str:
     known = f"{world['from']} to {world['to']}, {world['times']} times, SHA-256 {world['sha256']}"
-    if world.get("size", "custom") == "custom":
-        return f"# {path}: {known}"
-    return f"# {path}: {known}\n# toolkit data world {path} --size {world['size']} --seed {world['seed']}"
+    lines = [f"# {path}: {known}"]
+    if "runs" in world:
+        shape = " ".join(f"--{name} {world[name]}" for name in ("runs", "days", "rotation", "seed"))
+        lines.append(f"# toolkit data fluid {path} {shape}")
+    elif world.get("size", "custom") != "custom":
+        lines.append(f"# toolkit data world {path} --size {world['size']} --seed {world['seed']}")
+    return "\n".join(lines)
 
 
 def card_text(card: Card) -> str:

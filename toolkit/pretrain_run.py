@@ -36,6 +36,8 @@ from toolkit.told import Told
 from toolkit.train import Run, Schedule
 
 GRID_TOLERANCE = 1e-3
+MADE_BY = ("source", "size", "seed", "runs", "days", "rotation")
+"""What a simulated world says of how it was made."""
 Pretexts = tuple[tuple[Pretext, float], ...]
 
 
@@ -141,7 +143,7 @@ def _sources(settings: PretrainSettings, weighted: Pretexts, told: Told) -> tupl
     for world in (*settings.worlds, *settings.held_out):
         told.stage(f"preparing fields of {world}")
         store = prepared(world, variables)
-        about = {key: value for key, value in field_attributes(world).items() if key in ("source", "size", "seed")}
+        about = {key: value for key, value in field_attributes(world).items() if key in MADE_BY}
         span = {"from": str(store.time[0])[:10], "to": str(store.time[-1])[:10], "times": len(store.time)}
         sources.append(Source(world, store, world_identity(world, store) | about | span))
     spacings = [source.store.latitude_spacing for source in sources]
