@@ -1,7 +1,11 @@
-"""A task from elsewhere: a package of its own, built outside the tree and installed beside the toolkit."""
+"""What comes from elsewhere, in a package that is built outside the tree and installed beside the toolkit.
+
+It brings a task, and the pretext and the kind of backbone of the tutorial.
+"""
 
 import json
 import os
+import re
 import subprocess
 import sysconfig
 from collections.abc import Callable
@@ -23,9 +27,17 @@ dependencies = ["earth-toolkit"]
 [project.entry-points."toolkit.tasks"]
 rain = "rain_at_stations:TASK"
 
+[project.entry-points."toolkit.pretexts"]
+deepening = "deepening:deepening"
+
+[project.entry-points."toolkit.backbones"]
+convnet = "convnet:KIND"
+
 [tool.setuptools]
-py-modules = ["rain_at_stations"]
+py-modules = ["rain_at_stations", "deepening", "convnet"]
 """
+TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial-own-pretext.md"
+FILE = re.compile(r'^```python title="(.+?)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 SHORT = ("--limit-batches", "2", "--batch-size", "4", "--no-compare", "--threads", "1", "--quiet")
 
 
@@ -40,10 +52,12 @@ def _said(python: Path, folder: Path, *words: object) -> str:
 
 @pytest.fixture(scope="module")
 def rainy(pip: Callable[..., None], python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of the environment, into which a package with a task of its own was installed, too."""
+    """The Python of the environment, into which a package with a task, a pretext and a kind was installed, too."""
     project = tmp_path_factory.mktemp("project")
     (project / "pyproject.toml").write_text(PROJECT)
     _said(python, project, *TOOLKIT, "tasks", "new", "rain", "--out", "rain_at_stations.py")
+    for file, code in FILE.findall(TUTORIAL.read_text()):
+        (project / file).write_text(code)
     pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", project / "dist", project)
     packages = sysconfig.get_path("purelib", "venv", {"base": str(python.parents[1])})
     pip("install", "--no-deps", "--no-index", "--target", packages, next((project / "dist").glob("*.whl")))
@@ -80,3 +94,17 @@ def test_an_installed_task_is_finetuned(rainy: Path, shipped_world: Path, tmp_pa
     assert results["task"] == "rain"
     assert results["baselines"]
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_an_installed_pretext_trains_an_installed_backbone(rainy: Path, tiny_world: Path, tmp_path: Path) -> None:
+    """Both are found by name in another folder and take their steps, with an option; the card says so."""
+    assert "convnet    Convolutional network" in _said(rainy, tmp_path, *TOOLKIT, "backbones")
+    words = ("--pretext", "deepening=2", "options={deepening: {hours: 12}}", "--backbone", "convnet", "--max-steps", 2)
+    small = ("dim=8", "depth=1", "--batch-size", 2, "--quiet")
+    _said(rainy, tmp_path, *TOOLKIT, "pretrain", "--world", tiny_world, *words, *small, "--out", "run")
+    steps = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [step["loss"] == step["deepening"] for step in steps] == [True, True]
+    card = json.loads((tmp_path / "run" / "backbone" / "config.json").read_text())
+    assert card["architecture"] == {"kind": "convnet", "depth": 1}
+    assert (card["pretexts"], card["options"]) == ({"deepening": 2.0}, {"deepening": {"hours": 12}})

@@ -3,8 +3,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from toolkit.backbones.contract import Wishes
 from toolkit.backbones.features import FeatureSpec, planes
-from toolkit.backbones.vit import ViT, build
+from toolkit.backbones.vit import KIND, ViT, build
 from toolkit.errors import UserError
 
 SPEC = FeatureSpec(("vorticity", "divergence"), ("s-1", "s-1"), (-6, 0), 1.0, patch=4, dim=16)
@@ -114,3 +115,10 @@ def test_planes_keep_frames_and_variables_in_order() -> None:
     assert torch.equal(x[:, 1], torch.from_numpy(window[:, 0, 1]))
     assert torch.equal(x[:, 2], torch.from_numpy(window[:, 1, 0]))
     np.testing.assert_allclose(x[1, -1].numpy(), np.repeat([[0.0], [-0.5], [-1.0]], 5, 1), atol=1e-7)
+
+
+@pytest.mark.parametrize(("dim", "heads"), [(18, 2), (16, 6)])
+def test_a_width_that_cannot_be_divided_is_refused(dim: int, heads: int) -> None:
+    """The width must hold the positions and divide among the heads; both numbers are named before anything is built."""
+    with pytest.raises(UserError, match=f"dim={dim} with heads={heads} cannot be built: dim must be a multiple of"):
+        KIND.shape(Wishes(patch=4, dim=dim, depth=1, heads=heads))

@@ -11,6 +11,10 @@ from torch import Tensor, nn
 
 from toolkit.backbones.contract import Kind, Network, Shape, Wishes, check_window, with_validity
 from toolkit.backbones.features import FeatureSpec
+from toolkit.errors import UserError
+
+POSITIONS = 4
+"""A sine and a cosine for each of row and column: the width is a multiple of so many."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,11 @@ def _built(spec: FeatureSpec, architecture: Mapping[str, Any]) -> ViT:
 
 
 def _shape(wishes: Wishes) -> Shape:
+    if wishes.dim % wishes.heads or wishes.dim % POSITIONS:
+        raise UserError(
+            f"A vit of dim={wishes.dim} with heads={wishes.heads} cannot be built: dim must be a multiple of heads and "
+            f"of {POSITIONS}."
+        )
     return Shape(wishes.patch, wishes.dim, {"depth": wishes.depth, "heads": wishes.heads})
 
 
