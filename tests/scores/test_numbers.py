@@ -212,3 +212,10 @@ def test_each_says_what_it_measures_and_of_what() -> None:
     assert len(set(meanings)) == len(meanings)
     assert all("ozone" in meaning for meaning in meanings)
     assert all("area is urban" in meaning for meaning in meanings[3:])
+
+
+def test_a_perfect_forecast_warns_from_the_limit_on() -> None:
+    """However far above the limit the exceedances of validation are, others that are nearer are warned of too."""
+    table = pd.DataFrame({"example": [0, 1, 2], "ozone": [30.0, LIMIT - 1, LIMIT + 40]})
+    examples = pd.DataFrame({"group": "a"}, index=range(3))
+    assert choose_exceedance(table, table, examples, ["ozone"], LIMIT) == {"ozone_exceeds": LIMIT}

@@ -75,13 +75,13 @@ def choose_exceedance(
 ) -> dict[str, float]:
     """Return for each column the value from which on it is said to exceed the limit: that of the highest CSI.
 
-    The limit itself where no true number exceeds it.
+    The limit itself where no true number exceeds it, and where it does as well as that value.
     """
     thresholds = {}
     for column in columns:
         pairs = _pairs(Stated((column,), "", column), predictions, truth, examples).sort_values("stated")
         true = (pairs["true"] > limit).to_numpy()
-        thresholds[column + EXCEEDS] = _best_from(pairs["stated"].to_numpy(), true) if true.any() else limit
+        thresholds[column + EXCEEDS] = _best_from(pairs["stated"].to_numpy(), true, limit) if true.any() else limit
     return thresholds
 
 
@@ -91,12 +91,17 @@ def keep_exceedances(predictions: pd.DataFrame, thresholds: Mapping[str, float])
     return predictions.assign(**said)
 
 
-def _best_from(stated: Array, true: NDArray[np.bool_]) -> float:
-    """Return the value, of `stated` in rising order, from which on stating all makes hits / (stated + misses) most."""
+def _best_from(stated: Array, true: NDArray[np.bool_], limit: float) -> float:
+    """Return the value, of `stated` in rising order, from which on stating all makes hits / (stated + misses) most.
+
+    Where stating all from the limit on states the same, it is the limit.
+    """
     hits = np.cumsum(true[::-1])[::-1]
     csi = hits / (np.arange(len(true), 0, -1) + true.sum() - hits)
     first = np.diff(stated, prepend=-np.inf) > 0
-    return float(stated[np.flatnonzero(first)[np.argmax(csi[first])]])
+    best = np.flatnonzero(first)[np.argmax(csi[first])]
+    below = stated[best - 1] if best else -np.inf
+    return limit if below < limit <= stated[best] else float(stated[best])
 
 
 @cache
