@@ -45,3 +45,15 @@ def test_a_command_without_settings_is_refused(command) -> None:
     answer = command("config", "show", "--command", "finetun")
     assert (answer.exit_code, answer.stdout) == (1, "")
     assert "Did you mean 'finetune'?" in answer.stderr
+
+
+def test_a_recipe_is_shown_by_its_name(command) -> None:
+    """`config show` resolves a recipe of `toolkit pretrain` as the command itself does, and gives the near miss."""
+    shown = json.loads(
+        command("config", "show", "--command", "pretrain", "-c", "dino", "worlds=[era5]", "--json").stdout
+    )
+    assert shown["pretext"] == {"dino": 1.0}
+    assert shown["worlds"] == ["era5"]
+    refused = command(*asked, "dinno")
+    assert refused.exit_code == 1
+    assert "Did you mean 'dino'" in refused.stderr

@@ -40,3 +40,11 @@ def test_a_teacher_speaks_with_the_mean_and_learns_nothing_itself() -> None:
     assert set(teacher.state_dict()) == {"weight", "bias"}
     with pytest.raises(AssertionError):
         torch.testing.assert_close(model(x), said)
+
+
+def test_a_teacher_that_speaks_leaves_the_buffers_as_they_are() -> None:
+    """The running moments of a batch norm follow what the student sees, not what its teacher is asked."""
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    Teacher(model, 0.9).says(model, torch.randn(8, 2, generator=torch.Generator().manual_seed(0)))
+    assert all(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers())

@@ -65,8 +65,10 @@ def validate(
 
 def _resolved(command: str, file: Path | None, overrides: list[str]) -> dict[str, Any]:
     from toolkit.config import configured
+    from toolkit.recipes import settings_file
 
-    return configured(_settings(command), file, overrides).model_dump(mode="json")
+    found = settings_file(file) if command == "pretrain" else file
+    return configured(_settings(command), found, overrides).model_dump(mode="json")
 
 
 def _settings(command: str) -> "type[Settings]":

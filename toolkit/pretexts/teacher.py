@@ -29,9 +29,13 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def says(self, model: nn.Module, *given: Tensor) -> Tensor:
-        """Return what the model, of which this is the mean, says with the mean parameters, without gradient."""
+        """Return what the model, of which this is the mean, says with the mean parameters, without gradient.
+
+        It has the model's buffers, such as the running moments of batch norms, and leaves them as they are.
+        """
         means = {name: self.get_buffer(_key(name)) for name, _ in model.named_parameters()}
-        return functional_call(model, means, given)
+        buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        return functional_call(model, means | buffers, given)
 
 
 def _key(name: str) -> str:
