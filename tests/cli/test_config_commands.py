@@ -49,9 +49,8 @@ def test_a_command_without_settings_is_refused(command) -> None:
 
 def test_a_recipe_is_shown_by_its_name(command) -> None:
     """`config show` resolves a recipe of `toolkit pretrain` as the command itself does, and gives the near miss."""
-    shown = json.loads(
-        command("config", "show", "--command", "pretrain", "-c", "dino", "worlds=[era5]", "--json").stdout
-    )
+    asked = ("config", "show", "--command", "pretrain", "worlds=[era5]", "-c")
+    shown = json.loads(command(*asked, "dino", "--json").stdout)
     assert shown["pretext"] == {"dino": 1.0}
     assert shown["worlds"] == ["era5"]
     refused = command(*asked, "dinno")
