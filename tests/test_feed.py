@@ -58,6 +58,7 @@ def test_an_error_of_the_user_comes_through_in_its_own_words(workers: int) -> No
     assert seen == [] or seen == [0, 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_mistake_keeps_its_kind(workers: int) -> None:
     """An error that is not the user's is raised as what it is."""
@@ -89,6 +90,7 @@ def test_other_errors_of_the_block_pass() -> None:
     def use(batch: object) -> None:
         raise RuntimeError(f"out of memory: {batch}")
 
+    before = set(multiprocessing.active_children())  # an error that is still held keeps the processes of its test
     with pytest.raises(RuntimeError, match="out of memory"), batches(drawn, range(6), 1) as found:
         use(next(found))
-    assert not multiprocessing.active_children()
+    assert set(multiprocessing.active_children()) <= before

@@ -211,6 +211,7 @@ def test_the_mean_weights_survive_an_interrupt(tmp_path: Path) -> None:
     assert_same(kept[0]["mean_weights"], kept[1]["mean_weights"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [31, 47])
 def test_a_plateau_cuts_the_rate_after_an_interrupt_too(cut: int, tmp_path: Path) -> None:
     """Of a loss that stalls the rate falls where it would have fallen, and the weights are the same."""
