@@ -27,6 +27,13 @@ REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 PACKAGES = ("toolkit", "tasks", "pretrained")
 
 
+@pytest.fixture(autouse=True)
+def _precision_of_its_own() -> None:
+    """Accelerate keeps the precision that a process began with: every test begins anew."""
+    if state := sys.modules.get("accelerate.state"):
+        state.AcceleratorState._reset_state()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache of the tests' own, and no settings from the environment they are run in."""
