@@ -24,7 +24,7 @@ from tasks.hurricane.task import TASK
 from toolkit.adapt import Lora, lora_config
 from toolkit.backbones.card import Card
 from toolkit.backbones.features import FeatureSpec
-from toolkit.backbones.vit import build
+from toolkit.backbones.known import build_backbone
 from toolkit.backbones.weights import Backbone, load_backbone, save_backbone
 from toolkit.data.store import Store, write_store
 from toolkit.examples import Examples, cut_examples
@@ -83,7 +83,7 @@ def random_backbone(store: Store, folder: Path) -> Backbone:
     card = Card("random", "Random weights", spec, architecture, normalisation, weights, handed, 0, "")
     modules = {name: pretext.module(spec) for name, pretext in pretexts.items()}
     folder.mkdir()
-    save_backbone(folder, card, build(spec, architecture, SEED), modules)
+    save_backbone(folder, card, build_backbone(spec, architecture, SEED), modules)
     return load_backbone(folder)
 
 

@@ -122,7 +122,7 @@ def random_backbone(tmp_path_factory: pytest.TempPathFactory, smooth_store: "Sto
 
     from toolkit.backbones.card import Card
     from toolkit.backbones.features import FeatureSpec
-    from toolkit.backbones.vit import build
+    from toolkit.backbones.known import build_backbone
     from toolkit.backbones.weights import save_backbone
     from toolkit.pretexts.draw import normalisation_for
     from toolkit.pretexts.known import pretext_named
@@ -145,7 +145,7 @@ def random_backbone(tmp_path_factory: pytest.TempPathFactory, smooth_store: "Sto
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         modules = {name: pretext.module(spec) for name, pretext in pretexts.items()}
-        save_backbone(folder, card, build(spec, card.architecture, 3), modules)
+        save_backbone(folder, card, build_backbone(spec, card.architecture, 3), modules)
     return folder
 
 

@@ -9,7 +9,7 @@ from toolkit.adapt import Adapted, Lora, adapted, trainable_share
 from toolkit.backbones.contract import Network, Wishes
 from toolkit.backbones.features import FeatureSpec
 from toolkit.backbones.known import build_backbone, shape_named
-from toolkit.backbones.vit import ViT, build
+from toolkit.backbones.vit import ViT
 from toolkit.errors import UserError
 from toolkit.heads.features import Features
 from toolkit.heads.pixels import PixelHead
@@ -32,7 +32,7 @@ class Head(nn.Module):
 
 def base() -> ViT:
     """A small transformer."""
-    return build(SPEC, {"depth": 2, "heads": 2}, seed=0)
+    return build_backbone(SPEC, {"depth": 2, "heads": 2}, seed=0)
 
 
 def made(method: str, seed: int = 0) -> Adapted:

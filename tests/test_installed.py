@@ -13,7 +13,9 @@ from toolkit.pretexts.known import pretext_named
 Install = Callable[..., None]
 PRETEXT_FILE = """
 from dataclasses import replace
-from toolkit.pretexts.nextframe import PRETEXT as NEXT
+from toolkit.pretexts.nextframe import nextframe
+
+NEXT = nextframe()
 
 def own(weight: float = 1.0, kinds: tuple[str, ...] = ()):
     return replace(NEXT, name="own", summary=repr((weight, kinds)))

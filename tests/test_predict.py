@@ -12,7 +12,7 @@ from scipy.ndimage import maximum_filter
 from toolkit.adapt import Lora
 from toolkit.backbones.card import Card
 from toolkit.backbones.features import FeatureSpec
-from toolkit.backbones.vit import build
+from toolkit.backbones.known import build_backbone
 from toolkit.backbones.weights import load_backbone, save_backbone
 from toolkit.data import store as store_module
 from toolkit.data.normalise import Normalisation
@@ -92,7 +92,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = FeatureSpec(NAMES, ("s-1", "s-1"), (-6, 0), DEGREES, patch=4, dim=16)
     normalisation = Normalisation(NAMES, ("s-1", "s-1"), (0.0, 0.0), SIZES)
     card = Card("tiny", "", spec, {"depth": 1, "heads": 2}, normalisation, {}, (), 0, "")
-    card = save_backbone(folder / "backbone", card, build(spec, card.architecture, 0), {})
+    card = save_backbone(folder / "backbone", card, build_backbone(spec, card.architecture, 0), {})
     parts = assemble(task(), card, load_backbone(folder / "backbone"), "lora", Lora(2, 4), 0)
     save_adapted(folder / "run", Saved("peaks", "lora", card, {"probability": 0.75}, str(folder / "backbone")), parts)
     return folder / "run"

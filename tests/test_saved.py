@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from toolkit.adapt import Lora
-from toolkit.backbones.vit import build
+from toolkit.backbones.known import build_backbone
 from toolkit.backbones.weights import Backbone, load_backbone, save_backbone
 from toolkit.columns import ColumnCode, Number, Word
 from toolkit.data.store import Store
@@ -107,7 +107,7 @@ def test_an_adapter_is_pefts_own(small_task: Task, folder: Path, tmp_path: Path)
 def test_another_base_backbone_is_refused(method: str, small_task: Task, folder: Path, tmp_path: Path) -> None:
     """Where the base backbone has other weights than those trained on, both hashes are named."""
     card = saved(method, small_task, load_backbone(folder), folder, tmp_path / "run") and load_backbone(folder).card
-    save_backbone(folder, card, build(card.spec, card.architecture, seed=9), {})
+    save_backbone(folder, card, build_backbone(card.spec, card.architecture, seed=9), {})
     with pytest.raises(UserError, match=f"trained on the backbone .* {card.weights_sha256[:12]}.* Fetch the former"):
         load_adapted(tmp_path / "run", small_task)
 

@@ -54,7 +54,7 @@ def pretraining_of(backbone: Backbone) -> Pretraining:
     if missing := [name for name in pretexts if name not in backbone.pretexts]:
         raise UserError(f"The backbone {card.name} has no weights for its pretext '{missing[0]}'.")
     weighted = tuple((pretext, card.pretexts[name]) for name, pretext in pretexts.items())
-    model = Pretraining(Recipe(card.spec, card.architecture, weighted, card.window), seed=0)
+    model = Pretraining(Recipe(card.spec, card.architecture, weighted, card.window, card.hidden), seed=0)
     model.backbone.load_state_dict(backbone.module.state_dict())
     for name, weights in backbone.pretexts.items():
         model.pretexts[name].load_state_dict(weights)

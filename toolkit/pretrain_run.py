@@ -120,13 +120,13 @@ def made_ready(settings: PretrainSettings, told: Told) -> Ready:
         raise UserError(f"There are options for {', '.join(stray)}, but it is not among the pretexts of this run.")
     named = {name: pretext_named(name, settings.options.get(name)) for name in settings.pretext}
     weighted = tuple((named[name], weight) for name, weight in settings.pretext.items())
-    shape = shape_named(settings.backbone, Wishes(settings.patch, settings.dim, settings.depth, settings.heads))
+    shape = shape_of(settings)
     if any(side % shape.patch for side in settings.window):
         h, w = settings.window
         raise UserError(f"A window of {h} x {w} pixels does not divide into the backbone's patches of {shape.patch}.")
     with PartialState().main_process_first():
         sources, held_out = _sources(settings, weighted, told)
-    recipe = _recipe(settings, shape, weighted, sources[0].store)
+    recipe = recipe_of(settings, weighted, sources[0].store)
     told.stage("making the targets of the pretexts (once; they are kept in the cache)")
     with PartialState().main_process_first():
         windows, unseen = ([unlabelled(s.store, recipe, cached_target) for s in part] for part in (sources, held_out))
@@ -153,7 +153,14 @@ def _sources(settings: PretrainSettings, weighted: Pretexts, told: Told) -> tupl
     return sources[: len(settings.worlds)], sources[len(settings.worlds) :]
 
 
-def _recipe(settings: PretrainSettings, shape: Shape, weighted: Pretexts, store: Store) -> Recipe:
+def shape_of(settings: PretrainSettings) -> Shape:
+    """Return the shape that the kind of backbone gives to what the settings wish."""
+    return shape_named(settings.backbone, Wishes(settings.patch, settings.dim, settings.depth, settings.heads))
+
+
+def recipe_of(settings: PretrainSettings, weighted: Pretexts, store: Store) -> Recipe:
+    """Return what is learned of fields like the store's."""
+    shape = shape_of(settings)
     spec = FeatureSpec(
         variables=settings.variables,
         units=tuple(store.channels[store.names.index(name)].units for name in settings.variables),
@@ -188,6 +195,7 @@ def _card(
         readouts=tuple(p.readout.name for p, _ in recipe.pretexts if p.readout),
         options=settings.options,
         window=settings.window,
+        hidden=settings.hidden,
         parameters=0,
         weights_sha256="",
         data=data,

@@ -11,7 +11,6 @@ import torch
 from toolkit.backbones.card import Card, backbone_folder, check_fits, read_card, write_card
 from toolkit.backbones.contract import Wishes
 from toolkit.backbones.known import build_backbone, shape_named
-from toolkit.backbones.vit import build
 from toolkit.backbones.weights import Backbone, load_backbone, save_backbone
 from toolkit.errors import UserError
 from toolkit.pretexts import lagrangian
@@ -39,7 +38,7 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
 def test_a_backbone_comes_back_as_it_was_saved(tmp_path: Path, backbone: Backbone) -> None:
     """Card, weights and the pretexts' modules survive a round trip; hash and count are filled in; it evaluates."""
     card = replace(backbone.card, data={"worlds": [1]}, scores={"loss": 0.5}, parameters=0, weights_sha256="")
-    module, readout = build(card.spec, card.architecture, seed=8), lagrangian.PRETEXT.module(card.spec)
+    module, readout = build_backbone(card.spec, card.architecture, seed=8), lagrangian.PRETEXT.module(card.spec)
     saved = save_backbone(tmp_path, card, module, {"lagrangian": readout})
     loaded = load_backbone(tmp_path)
     assert loaded.card == saved

@@ -5,7 +5,8 @@ from torch import Tensor
 
 from toolkit.backbones.contract import Wishes
 from toolkit.backbones.features import FeatureSpec, planes
-from toolkit.backbones.vit import KIND, ViT, build
+from toolkit.backbones.known import build_backbone
+from toolkit.backbones.vit import KIND, ViT
 from toolkit.errors import UserError
 
 SPEC = FeatureSpec(("vorticity", "divergence"), ("s-1", "s-1"), (-6, 0), 1.0, patch=4, dim=16)
@@ -14,7 +15,7 @@ SPEC = FeatureSpec(("vorticity", "divergence"), ("s-1", "s-1"), (-6, 0), 1.0, pa
 @pytest.fixture(scope="module")
 def vit() -> ViT:
     """A small transformer, ready for evaluation."""
-    return build(SPEC, {"depth": 2, "heads": 2}, seed=0).eval()
+    return build_backbone(SPEC, {"depth": 2, "heads": 2}, seed=0).eval()
 
 
 def windows(h: int = 16, w: int = 16, b: int = 2) -> Tensor:
@@ -100,7 +101,7 @@ def test_a_seed_gives_its_weights_and_leaves_the_generator_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    one, same, other = (build(SPEC, {"depth": 1, "heads": 2}, seed).state_dict() for seed in (0, 0, 1))
+    one, same, other = (build_backbone(SPEC, {"depth": 1, "heads": 2}, seed).state_dict() for seed in (0, 0, 1))
     assert torch.equal(torch.rand(3), expected)
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not torch.equal(one["patch_embed.weight"], other["patch_embed.weight"])

@@ -10,8 +10,9 @@ from toolkit.data.store import Store
 from toolkit.errors import UserError
 from toolkit.pretexts.contract import Encoder, Pretext, Views, patches
 from toolkit.pretexts.draw import Recipe, draw, normalisation_for, unlabelled
-from toolkit.pretexts.nextframe import PRETEXT, NextFields, nextframe, predicted
+from toolkit.pretexts.nextframe import NextFields, nextframe, predicted
 
+PRETEXT = nextframe()
 SPEC = FeatureSpec(("vorticity", "divergence"), ("s-1", "s-1"), (-6, 0), 1.0, patch=4, dim=8)
 THREE = replace(SPEC, frames=(-12, -6, 0))
 

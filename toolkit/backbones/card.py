@@ -27,8 +27,8 @@ class Card:
     """A backbone's description. `readouts` are the names of the fields it can hand to a task; `parameters` a count.
 
     `pretexts` have their weights, and `options` the options of those that were given any; `window` is the size of the
-    windows it was trained on. `data` says what it was trained on and `scores` what it reached, both for people;
-    `weights_sha256` is checked.
+    windows it was trained on, `hidden` the largest share of their patches that it did not see. `data` says what it was
+    trained on and `scores` what it reached, both for people; `weights_sha256` is checked.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Card:
     licence: str = "Apache-2.0"
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     window: tuple[int, int] = (32, 32)
+    hidden: float = 0.6
     data: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from timm.layers import build_sincos2d_pos_embed
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
@@ -57,13 +56,6 @@ class ViT(Network):
         if grid not in self._positions:
             self._positions[grid] = build_sincos2d_pos_embed(list(grid), self.spec.dim, interleave_sin_cos=True)
         return self._positions[grid].to(like)
-
-
-def build(spec: FeatureSpec, architecture: Mapping[str, Any], seed: int) -> ViT:
-    """Return a ViT with random weights drawn from `seed`, leaving the global generator as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return _built(spec, architecture)
 
 
 def _built(spec: FeatureSpec, architecture: Mapping[str, Any]) -> ViT:

@@ -11,24 +11,21 @@ import joblib
 from filelock import FileLock
 
 from toolkit.backbones.card import Card
-from toolkit.backbones.contract import Shape, Wishes
-from toolkit.backbones.features import FeatureSpec
-from toolkit.backbones.known import build_backbone, shape_named
+from toolkit.backbones.known import build_backbone
 from toolkit.backbones.weights import load_backbone, save_backbone
 from toolkit.comparison.plan import NO_WORK, Folders, Work, is_finished, probed_task
 from toolkit.comparison.settings import changed_settings
 from toolkit.compute import operations_of_step
 from toolkit.config import FinetuneSettings, PretrainSettings, Settings
 from toolkit.data.prepare import prepared
-from toolkit.data.store import Store
 from toolkit.errors import UserError
 from toolkit.files import made_once, whole_folder, write_json
 from toolkit.finetune_run import run_finetune
 from toolkit.installed import said
-from toolkit.pretexts.draw import Recipe, normalisation_for, unlabelled
+from toolkit.pretexts.draw import normalisation_for, unlabelled
 from toolkit.pretexts.known import pretext_named
 from toolkit.pretexts.made import cached_target, stored_variables
-from toolkit.pretrain_run import run_pretrain
+from toolkit.pretrain_run import recipe_of, run_pretrain
 from toolkit.runfolder import RunFolder
 from toolkit.told import Told
 
@@ -39,8 +36,7 @@ def counted_step(settings: PretrainSettings, name: str) -> int:
     """Return the operations of one step of a pretext, on windows of the first world."""
     pretext = pretext_named(name, settings.options.get(name))
     store = prepared(settings.worlds[0], stored_variables(settings.variables, [pretext]))
-    spec, shape = _features(settings, store)
-    recipe = Recipe(spec, shape.architecture, ((pretext, 1.0),), settings.window, settings.hidden)
+    recipe = recipe_of(settings, ((pretext, 1.0),), store)
     source = unlabelled(store, recipe, cached_target)
     normalisation = normalisation_for(settings.variables, store)
     of_batch = operations_of_step(recipe, [source], normalisation, settings.batch_size, settings.seed)
@@ -70,12 +66,12 @@ def pretrain_cell(settings: PretrainSettings, folders: Folders, work: Work, comm
 def random_cell(settings: PretrainSettings, folder: Path) -> None:
     """Write the backbone with which every pretraining of this seed begins."""
     store = prepared(settings.worlds[0], settings.variables)
-    spec, shape = _features(settings, store)
+    recipe = recipe_of(settings, (), store)
     card = Card(
         name=settings.name,
         summary="Random weights",
-        spec=spec,
-        architecture=dict(shape.architecture),
+        spec=recipe.spec,
+        architecture=dict(recipe.architecture),
         normalisation=normalisation_for(settings.variables, store),
         pretexts={},
         readouts=(),
@@ -83,7 +79,7 @@ def random_cell(settings: PretrainSettings, folder: Path) -> None:
         weights_sha256="",
     )
     with whole_folder(folder) as temporary:
-        save_backbone(temporary, card, build_backbone(spec, shape.architecture, settings.seed), {})
+        save_backbone(temporary, card, build_backbone(recipe.spec, recipe.architecture, settings.seed), {})
         write_json(temporary / "work.json", asdict(NO_WORK) | {"seconds": 0.0})
 
 
@@ -139,10 +135,3 @@ def _resumed(folder: Path, settings: Settings, command: Sequence[str]) -> RunFol
     if not written.exists() or changed_settings(written, settings):
         shutil.rmtree(folder, ignore_errors=True)
     return RunFolder(folder, resume=True, overwrite=False, command=command)
-
-
-def _features(settings: PretrainSettings, store: Store) -> tuple[FeatureSpec, Shape]:
-    shape = shape_named(settings.backbone, Wishes(settings.patch, settings.dim, settings.depth, settings.heads))
-    units = tuple(store.channels[store.names.index(name)].units for name in settings.variables)
-    spec = FeatureSpec(settings.variables, units, settings.frames, store.latitude_spacing, shape.patch, shape.dim)
-    return spec, shape

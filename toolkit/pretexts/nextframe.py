@@ -173,6 +173,3 @@ def _examine(learned: Learned, stores: Sequence[Store], folder: Path, hours: Hou
         return said[:, first : first + variables]
 
     examine_rollouts(learned, predict, step, stores, folder)
-
-
-PRETEXT = nextframe()
