@@ -34,7 +34,7 @@ def pretrain(files: list[Path], folder: Path, resume: bool, pause: float) -> dic
 
 
 def finetune(files: list[Path], folder: Path, resume: bool, pause: float) -> dict[str, Tensor]:
-    """Fine-tune by LoRA with validation on the way; return the weights of backbone, updates and head."""
+    """Fine-tune the last block by LoRA with validation on the way; return the weights of backbone, updates and head."""
     from dataclasses import replace
 
     from tasks.hurricane.task import TASK
@@ -42,16 +42,17 @@ def finetune(files: list[Path], folder: Path, resume: bool, pause: float) -> dic
     from toolkit.backbones.weights import load_backbone
     from toolkit.data.store import open_store
     from toolkit.examples import cut_examples
-    from toolkit.fit import fit
+    from toolkit.fit import fit, seen
     from toolkit.parts import assemble
 
     task = replace(TASK, inputs=replace(TASK.inputs, window=(16, 16)), placement=replace(TASK.placement, margin=3))
     labels = pd.read_csv(files[1], parse_dates=["time"])
     examples = cut_examples(task, open_store(files[0]), labels, labels["group"].isin(GROUPS).to_numpy(), seed=0)
     backbone = load_backbone(files[2])
-    parts = assemble(task, backbone.card, backbone, "lora", Lora(rank=2, alpha=4), seed=0)
+    parts = assemble(task, backbone.card, backbone, "lora", Lora(rank=2, alpha=4, blocks=1), seed=0)
     schedule = _schedule({"head": 1e-3, "backbone": 1e-3})
-    fit(task, parts, examples, examples, schedule, _run(folder, resume, pause))
+    windows = seen(parts, examples, "cpu")
+    fit(task, parts, windows, windows, schedule, _run(folder, resume, pause))
     return parts.model.state_dict()
 
 

@@ -172,6 +172,88 @@ def test_frozen_batch_norms_keep_their_statistics(method: str, moves: bool) -> N
     assert torch.allclose(in_training, in_inference) != moves
 
 
+def adapted_kind(kind: str, method: str, blocks: int = 1) -> tuple[Adapted, Tensor]:
+    """A model of a kind whose head keeps the tokens as they are, with updates that are not zero, and windows for it."""
+    network = base() if kind == "vit" else other(kind)
+    model = adapted(method, network, Tokens(), Lora(rank=2, blocks=blocks), seed=0)
+    generator = torch.Generator().manual_seed(1)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            nn.init.normal_(parameter, std=0.1, generator=generator)
+    return model, torch.randn(2, SPEC.planes + 1, 64, 64, generator=generator)
+
+
+class Tokens(nn.Module):
+    """A head that weights the tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, features: Features) -> Tensor:
+        """Return (b, n, d)."""
+        return self.weight * features.tokens
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "blocks", "entry"),
+    [
+        ("vit", "probe", 1, 2),
+        ("vit", "lora", 1, 1),
+        ("vit", "lora", 2, None),
+        ("vit", "full", 1, None),
+        ("vit", "scratch", 1, None),
+        ("resnet", "probe", 1, 24),
+        ("resnet", "lora", 2, 22),
+        ("timm:test_vit", "probe", 1, 6),
+        ("timm:test_vit", "lora", 1, None),
+    ],
+)
+def test_training_begins_at_the_first_block_that_changes(
+    kind: str, method: str, blocks: int, entry: int | None
+) -> None:
+    """All blocks stay of a probe, those in front of LoRA's where they can be told apart, none of what is trained."""
+    assert adapted_kind(kind, method, blocks)[0].entry == entry
+
+
+@pytest.mark.parametrize("mode", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [("vit", "probe"), ("vit", "lora"), ("resnet", "probe"), ("resnet", "lora"), ("timm:test_vit", "probe")],
+)
+def test_a_model_goes_on_from_what_stays_as_it_is(kind: str, method: str, mode: bool) -> None:
+    """From the frozen state it says the same and learns the same, to the bit; from a half of it, about the same."""
+    model, x = adapted_kind(kind, method)
+    model.train(mode)
+    columns, found = torch.zeros(2, 0), []
+    with torch.no_grad():
+        kept = model.frozen_state(x)
+    for state in (None, kept):
+        model.zero_grad()
+        output = model(x, {}, columns, state)
+        output.square().mean().backward()
+        found.append([output, *(p.grad for p in model.parameters() if p.requires_grad)])
+    assert len(found[0]) > 1
+    assert all(torch.equal(before, after) for before, after in zip(*found, strict=True))
+    half = model(x, {}, columns, kept.half().float())
+    torch.testing.assert_close(half, found[0][0], rtol=0.01, atol=0.01 * found[0][0].abs().max().item())
+
+
+def test_the_frozen_state_stays_in_training() -> None:
+    """After steps of LoRA what the frozen blocks put out is what it was, batch norms included, and the rest is not."""
+    model, x = adapted_kind("resnet", "lora")
+    with torch.no_grad():
+        before, said_before = model.frozen_state(x), model(x, {}, torch.zeros(2, 0))
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+    for _ in range(2):
+        model(x, {}, torch.zeros(2, 0), before).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    with torch.no_grad():
+        assert torch.equal(model.frozen_state(x), before)
+        assert not torch.equal(model(x, {}, torch.zeros(2, 0)), said_before)
+
+
 @pytest.mark.parametrize("method", ["full", "scratch"])
 def test_full_and_scratch_train_everything(method: str) -> None:
     """All parameters change."""
@@ -220,6 +302,7 @@ def test_without_a_backbone_there_are_no_tokens() -> None:
     model, columns = Adapted(None, Listening(), spec), torch.rand(2, 3)
     assert model(torch.zeros(2, spec.planes, 0, 0), {}, columns) is columns
     assert model.head.seen[0].tokens.shape == (2, 0, 0)
+    assert model.entry is None
     assert trainable_share(model) == (0, 0)
 
 

@@ -10,8 +10,17 @@ import torch
 from toolkit.adapt import Lora
 from toolkit.backbones.weights import load_backbone
 from toolkit.data.store import Store
-from toolkit.evaluate import corrected_differences, differences, metric_intervals, outputs, plain_values, scored
+from toolkit.evaluate import (
+    corrected_differences,
+    differences,
+    metric_intervals,
+    outputs,
+    plain_values,
+    predictor,
+    scored,
+)
 from toolkit.examples import Examples, cut_examples
+from toolkit.frozen import computed
 from toolkit.metrics import evaluate_metrics
 from toolkit.parts import Parts, assemble
 from toolkit.task import Task
@@ -57,6 +66,19 @@ def test_outputs_do_not_depend_on_the_chunks(examples: Examples, parts: Parts, m
     assert whole.shape == (len(examples), 6, 16, 16)
     np.testing.assert_allclose(chunked, whole, rtol=1e-4, atol=1e-4)
     assert np.ptp(whole, 0).max() > 0.1
+
+
+def test_outputs_are_those_of_the_whole_model(small_task: Task, random_backbone: Path, examples: Examples) -> None:
+    """With what is frozen at hand the outputs, and what is stated by them, are the same to half precision."""
+    backbone = load_backbone(random_backbone)
+    parts = assemble(small_task, backbone.card, backbone, "lora", Lora(rank=2, blocks=1), seed=0)
+    torch.nn.init.normal_(parts.model.head.pixels.out.weight, generator=torch.Generator().manual_seed(0))
+    frozen = computed(parts, examples, "cpu")
+    whole, kept = outputs(parts, examples), outputs(parts, examples, frozen)
+    np.testing.assert_allclose(kept, whole, rtol=5e-3, atol=5e-3 * np.abs(whole).max())
+    assert not np.array_equal(kept, whole)
+    stated = predictor(small_task, parts, frozen)(examples)
+    pd.testing.assert_frame_equal(stated, small_task.decode(kept, examples))
 
 
 def test_the_threshold_is_chosen_on_validation(small_task: Task, examples: Examples) -> None:

@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from toolkit.adapt import Lora
 from toolkit.backbones.weights import Backbone, load_backbone
 from toolkit.data.store import Store
 from toolkit.evaluate import outputs
 from toolkit.examples import Examples, cut_examples
-from toolkit.fit import batch_index, fit
-from toolkit.parts import assemble
+from toolkit.fit import Seen, batch_index, fit, seen
+from toolkit.frozen import stored
+from toolkit.parts import Parts, assemble
 from toolkit.task import Task
 from toolkit.train import Run, Schedule
 
@@ -63,18 +66,20 @@ def test_batches_depend_on_seed_and_step_alone() -> None:
 def test_a_fit_learns_and_predicts(
     method: str, small_task: Task, backbone: Backbone, examples: Examples, tmp_path: Path
 ) -> None:
-    """Every method brings the loss down, validates on the way, and returns when it was best; the backbone stays."""
+    """Every method brings the loss down, validates on the way, and returns how that went; the backbone stays."""
     used = None if method == "scratch" else backbone
     before = {name: value.clone() for name, value in backbone.module.state_dict().items()}
-    parts = assemble(small_task, backbone.card, used, method, Lora(2, 4), seed=0)
+    parts = assemble(small_task, backbone.card, used, method, Lora(2, 4, blocks=1), seed=0)
     schedule = Schedule(18, 8, {"head": 1e-2, "backbone": 1e-3}, validate_every=6)
-    steps = fit(small_task, parts, examples, examples, schedule, Run(tmp_path))
+    windows = seen(parts, examples, "cpu")
+    progress = fit(small_task, parts, windows, windows, schedule, Run(tmp_path))
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert {"centre", "wind", "displacement"} <= set(lines[0])
     validations = [line["validation"] for line in lines if "validation" in line]
     assert len(validations) == 3
     assert validations[-1] < validations[0]
-    assert steps == 6 * (validations.index(min(validations)) + 1)
+    assert progress.best_step == 6 * (validations.index(min(validations)) + 1)
+    assert progress.best == pytest.approx(min(validations), rel=1e-6)
     assert all(torch.equal(before[name], value) for name, value in backbone.module.state_dict().items())
 
 
@@ -82,12 +87,49 @@ def test_the_validation_loss_is_that_of_the_best_weights(
     small_task: Task, backbone: Backbone, examples: Examples, tmp_path: Path
 ) -> None:
     """The returned model's loss on the validation windows is the lowest that was logged."""
-    parts = assemble(small_task, backbone.card, backbone, "lora", Lora(2, 4), seed=0)
+    parts = assemble(small_task, backbone.card, backbone, "lora", Lora(2, 4, blocks=1), seed=0)
     schedule = Schedule(12, 8, {"head": 0.05, "backbone": 0.05}, validate_every=3)
-    fit(small_task, parts, examples, examples, schedule, Run(tmp_path))
+    windows = seen(parts, examples, "cpu")
+    fit(small_task, parts, windows, windows, schedule, Run(tmp_path))
     output = torch.from_numpy(outputs(parts, examples))
     targets = {name: torch.from_numpy(target) for name, target in small_task.encode(examples).items()}
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     lowest = min(line["validation"] for line in lines if "validation" in line)
     total = sum(part.item() for part in small_task.loss(output, targets).values())
-    assert total == pytest.approx(lowest, rel=0.02)  # readouts are kept in half precision while training
+    assert total == pytest.approx(lowest, rel=0.02)  # readouts and state are kept in half precision while training
+
+
+@pytest.mark.parametrize("method", ["probe", "lora"])
+def test_features_from_files_give_the_same_weights(
+    method: str, small_task: Task, backbone: Backbone, examples: Examples, tmp_path: Path
+) -> None:
+    """Whether what is frozen was computed now or read from files, a fit ends in the same bits."""
+    schedule = Schedule(4, 8, {"head": 1e-2, "backbone": 1e-2}, validate_every=2)
+
+    def trained(name: str, windows_of: Callable[[Parts], Seen]) -> dict[str, Tensor]:
+        parts = assemble(small_task, backbone.card, backbone, method, Lora(2, 4, blocks=1), seed=0)
+        windows = windows_of(parts)
+        fit(small_task, parts, windows, windows, schedule, Run(tmp_path / name))
+        return parts.model.state_dict()
+
+    def from_files(parts: Parts) -> Seen:
+        return Seen(examples, stored(parts, examples, "cpu", backbone.card, tmp_path / "cache"))
+
+    now = trained("now", lambda parts: seen(parts, examples, "cpu"))
+    for name in ("first", "again"):
+        kept = trained(name, from_files)
+        assert all(torch.equal(value, kept[key]) for key, value in now.items())
+
+
+def test_a_fit_learns_what_it_would_without_anything_kept(
+    small_task: Task, backbone: Backbone, examples: Examples, tmp_path: Path
+) -> None:
+    """To half precision, LoRA learns from what is kept as it does where all is computed in every step."""
+    losses = []
+    for name in ("kept", "anew"):
+        parts = assemble(small_task, backbone.card, backbone, "lora", Lora(2, 4, blocks=1), seed=0)
+        windows = seen(parts, examples, "cpu") if name == "kept" else Seen(examples, None)
+        fit(small_task, parts, windows, windows, Schedule(6, 8, {"": 1e-2}), Run(tmp_path / name))
+        lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+        losses.append([json.loads(line)["loss"] for line in lines])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=2e-3)

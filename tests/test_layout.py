@@ -27,18 +27,18 @@ HEAVY = (
 
 # The rooms of the house in the order of the flow: a module imports from its own line and from those above it.
 ROOMS = (
-    ("errors", "installed", "files", "geodesy", "told", "config", "recipes"),
+    ("errors", "installed", "files", "geodesy", "told", "config", "recipes", "workers", "fan_out"),
     ("data",),
     ("backbones",),
     ("pretexts",),
     ("metrics", "stats", "scores", "columns", "split"),
     ("task",),
     ("placement", "examples", "heads", "labels", "stitch", "plugins", "task_settings", "engine", "adapt", "model_card"),
-    ("baselines", "numbers", "origin", "parts"),
+    ("baselines", "numbers", "origin", "parts", "frozen"),
     ("checkpoint", "rates", "feed", "train", "runfolder"),
-    ("leaks", "evaluate", "contributions", "fit", "saved", "finetune", "pretrain", "compute"),
+    ("leaks", "evaluate", "contributions", "fit", "saved", "methods", "finetune", "pretrain", "compute"),
     ("finetune_run", "pretrain_run", "evaluate_run", "examine", "recorded_scores", "dry_run", "pretrain_dry_run"),
-    ("conformance", "leaks_run", "new_task", "feature_view", "comparison"),
+    ("conformance", "leaks_run", "new_task", "feature_view", "comparison", "study"),
     ("report",),
     ("predict", "predict_rows", "predict_run", "doctor"),
     ("cli",),

@@ -76,11 +76,13 @@ def test_readouts_are_those_of_the_untouched_backbone(small_task: Task, backbone
     x, _ = inputs(parts, examples, np.arange(2))
     before = parts.readouts(x)
     assert {name: field.shape[1] for name, field in before.items()} == usable_readouts(small_task, backbone.card)
+    assert set(parts.handed) == set(before)
     with torch.no_grad():
         for parameter in parts.model.parameters():
             parameter.add_(1.0)
     assert all(torch.equal(before[name], field) for name, field in parts.readouts(x).items())
-    assert assemble(small_task, backbone.card, None, "scratch", Lora(), seed=0).readouts(x) == {}
+    scratch = assemble(small_task, backbone.card, None, "scratch", Lora(), seed=0)
+    assert (scratch.readouts(x), scratch.handed) == ({}, ())
     assert usable_readouts(replace(small_task, readouts=("none such",)), backbone.card) == {}
 
 

@@ -1,7 +1,10 @@
 """The rules that keep train, validation and test apart, each against what it promises."""
 
 import math
+import random
+from collections import Counter
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -20,7 +23,10 @@ from toolkit.split import (
     Split,
     block_of,
     chosen_groups,
+    drawn_order,
+    group_strata,
     split_years,
+    validation_count,
 )
 
 RULES: tuple[Split, ...] = (
@@ -242,6 +248,61 @@ def test_smaller_budgets_are_part_of_larger_ones(groups: set[str], seed: int, da
     assert set(chosen_groups(listed, few, seed)) <= set(chosen_groups(sorted(groups), many, seed)) <= groups
     assert len(chosen_groups(listed, few, seed)) == few
     assert set(chosen_groups(listed, None, seed)) == groups
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=9), st.integers(0, 99), st.randoms(use_true_random=False))
+def test_every_budget_has_each_stratum_in_proportion(sizes: list[int], seed: int, rng: random.Random) -> None:
+    """The first k of all groups have a stratum's share of k, rounded up or down, in whatever order they are listed."""
+    strata = {f"{stratum} {k}": f"s{stratum}" for stratum, size in enumerate(sizes) for k in range(size)}
+    order = drawn_order(strata, seed, strata)
+    assert sorted(order) == sorted(strata)
+    listed = list(strata)
+    rng.shuffle(listed)
+    assert drawn_order(listed, seed, strata) == order
+    for k in range(1, len(order) + 1):
+        held = Counter(strata[group] for group in order[:k])
+        for stratum, size in enumerate(sizes):
+            assert abs(held[f"s{stratum}"] - Fraction(k * size, len(order))) < 1
+
+
+@given(st.sets(st.text(min_size=1, max_size=4), min_size=1, max_size=30), st.integers(0, 9))
+def test_within_a_stratum_the_order_is_that_of_the_hash(groups: set[str], seed: int) -> None:
+    """Strata change which kind is next, never which group of a kind; one stratum, or each its own, change nothing."""
+    plain = drawn_order(groups, seed)
+    strata = {group: str(len(group)) for group in groups}
+    order = drawn_order(groups, seed, strata)
+    for kind in set(strata.values()):
+        assert [g for g in order if strata[g] == kind] == [g for g in plain if strata[g] == kind]
+    assert drawn_order(groups, seed, dict.fromkeys(groups, "")) == plain
+    assert drawn_order(groups, seed, {group: group for group in groups}) == plain
+
+
+def test_the_stratum_of_a_group_is_that_of_most_of_its_rows() -> None:
+    """Of equally many the first in the alphabet counts, numbers are words, and what is not known is a kind too."""
+    labels = pd.DataFrame(
+        {"group": list("aaabbc"), "kind": ["x", "y", "y", "z", "y", None], "size": [1, 1, 2, 3, 3, 4]}
+    )
+    labels.index += 7
+    assert group_strata(labels, lambda rows: rows["kind"]) == {"a": "y", "b": "y", "c": ""}
+    assert group_strata(labels, lambda rows: rows["size"]) == {"a": "1", "b": "3", "c": "4"}
+    assert group_strata(labels, None) is None
+    for wrong in (list, lambda rows: rows["kind"].iloc[1:]):
+        with pytest.raises(UserError, match="must be a Series with the index of the labels"):
+            group_strata(labels, wrong)
+
+
+@pytest.mark.parametrize(
+    ("labels", "count"), [(1, 4), (8, 4), (15, 5), (59, 15), (60, 15), (None, 15)], ids=lambda value: str(value)
+)
+def test_validation_groups_worked_by_hand(labels: int | None, count: int) -> None:
+    """Of sixty training and fifteen validation groups, a third of the budget, four at least."""
+    assert validation_count(labels, 60, 15) == count
+
+
+def test_all_labels_have_all_validation_groups() -> None:
+    """A budget of all there are is no other than none."""
+    assert validation_count(60, 60, 30) == validation_count(None, 60, 30) == 30
+    assert validation_count(59, 60, 30) == 19
 
 
 def test_another_seed_chooses_other_groups() -> None:

@@ -6,8 +6,20 @@ import pytest
 from scipy import stats as scipy_stats
 
 from toolkit.errors import UserError
-from toolkit.metrics import Metric, Statistic, ratio
-from toolkit.stats import Difference, bootstrap, group_weights, holm, paired_difference, resample
+from toolkit.metrics import Metric, Statistic, median_of_histogram, ratio
+from toolkit.stats import (
+    Difference,
+    bootstrap,
+    difference_of,
+    group_weights,
+    holm,
+    interval_of,
+    paired_difference,
+    resample,
+    resampled_runs,
+    rounded,
+    student_p_value,
+)
 
 NONE = Statistic("none", lambda *tables: tables[2])
 MEAN = Metric("mean", "km", "lower", "mean per group", NONE, lambda sums: ratio(sums["total"], sums["count"]))
@@ -184,6 +196,68 @@ def test_resample_scores_each_run_under_each_draw() -> None:
     assert scores.shape == (4, 2)
     repeated = runs[1].loc[runs[1].index.repeat(weights[3].astype(int))]
     assert scores[3, 1] == pytest.approx(MEAN.value(repeated))
+
+
+def test_median_of_every_draw_is_that_of_its_totals() -> None:
+    """Histograms are not totalled for their medians, which are the same to the last bit; none where all is empty."""
+    rng = np.random.default_rng(13)
+    median = Metric("median", "km", "lower", "median", NONE, median_of_histogram)
+    counts = rng.poisson(0.3 * np.exp(-np.arange(90) / 20), size=(7, 90)).astype(float)
+    counts[:3] = 0
+    histogram = pd.DataFrame(counts, columns=[str(k) for k in range(90)])
+    weights = np.concatenate([group_weights(7, 300, seed=2), np.diag(np.ones(7))])
+    drawn = resample(median, [histogram], weights)[:, 0]
+    assert np.isnan(drawn[-7:-4]).all()
+    assert np.array_equal(drawn, median.values(histogram, weights), equal_nan=True)
+
+
+def test_runs_resampled_once_serve_every_mean_and_difference() -> None:
+    """Means and differences of some of the runs are what they are when resampled on their own."""
+    runs = crossed(np.random.default_rng(14), 4, 20, 0.2)
+    together = resampled_runs(SHARE, runs)
+    assert interval_of(together[[1, 2]], SHARE.limits) == bootstrap(SHARE, runs[1:3])
+    assert difference_of(together[[0, 1]], together[[3, 2]]) == paired_difference(SHARE, runs[:2], [runs[3], runs[2]])
+
+
+def test_student_s_p_value_is_that_of_a_paired_t_test() -> None:
+    """For the plain means of one run each it is the textbook's, far below what draws can tell."""
+    rng = np.random.default_rng(15)
+    a, b = rng.normal(size=40), rng.normal(size=40)
+    for shift, close in ((0.3, 0.1), (5.0, 0.9)):
+        together = resampled_runs(MEAN, [run(a + shift), run(b)], draws=20_000)
+        expected = scipy_stats.ttest_rel(a + shift, b).pvalue
+        assert student_p_value(together[[0]], together[[1]]) == pytest.approx(expected, rel=close)
+    assert expected < 1e-9
+
+
+def test_student_s_p_value_agrees_with_the_draws() -> None:
+    """With seeds too, it is the share of draws beyond zero, where that is not too small to be counted."""
+    rng = np.random.default_rng(16)
+    for _ in range(10):
+        apart = [one.assign(total=one["total"] + 0.5) for one in crossed(rng, 3, 40, 0.1)]
+        together = resampled_runs(MEAN, apart + crossed(rng, 3, 40, 0.1))
+        a, b = together[range(3)], together[range(3, 6)]
+        assert student_p_value(a, b) == pytest.approx(difference_of(a, b).p_value, rel=0.2, abs=0.01)
+
+
+def test_student_s_p_value_without_scatter() -> None:
+    """What differs by nothing is chance, what differs always by the same is not, and one storm tells nothing."""
+    values = np.arange(5.0)
+    together = resampled_runs(MEAN, [run(values), run(values + 1)])
+    assert student_p_value(together[[0]], together[[0]]) == 1.0
+    assert student_p_value(together[[0]], together[[1]]) == pytest.approx(0.0, abs=1e-12)
+    alone = resampled_runs(MEAN, [run(values[:1]), run(values[1:2])])
+    assert np.isnan(student_p_value(alone[[0]], alone[[1]]))
+
+
+def test_rounded_has_six_digits_or_is_none() -> None:
+    """JSON knows neither NaN nor infinity."""
+    assert [rounded(value) for value in (1234567.8, 2 / 3, float("nan"), float("inf"))] == [
+        1234570,
+        0.666667,
+        None,
+        None,
+    ]
 
 
 def test_holm_by_hand() -> None:

@@ -118,6 +118,20 @@ def test_the_tutorial_on_a_pretext_of_ones_own_runs(
     assert (work / "runs" / "hurricane" / "report.html").is_file()
 
 
+@pytest.mark.slow
+def test_the_tutorial_on_a_study_runs(shipped_world: Path, tmp_path: Path, own_cache: Path) -> None:
+    """A study is planned, run and asked for one seed more; its table is read as the tutorial says."""
+    (tmp_path / "worlds").mkdir()
+    (tmp_path / "worlds" / "one").symlink_to(shipped_world)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {"PATH": path, "HOME": str(tmp_path), "TOOLKIT_CACHE": str(own_cache), **SHORT}
+    said = _follow("tutorial-study.md", tmp_path, environment, Path(sys.executable))
+    assert "scratch + steering flow" in said
+    folder = tmp_path / "studies" / "h"
+    assert (folder / "report.html").is_file()
+    assert set(pd.read_csv(folder / "study.csv")["seed"]) == {0, 1, 2}
+
+
 def _write_command(path: Path, line: str) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"#!/bin/sh\nexec {line}\n")

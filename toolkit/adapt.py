@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import peft
 import torch
@@ -35,24 +35,50 @@ class Adapted(nn.Module):
     """A backbone and a head: windows, the base model's readouts and columns in, the head's output out.
 
     Without a backbone, for a task that looks at no fields, there are no tokens (b, 0, 0). A batch norm of the backbone
-    whose weights are not trained keeps its statistics too, and uses them in training.
+    whose weights are not trained keeps its statistics too, and uses them in training. `entry` is the number of blocks
+    in front that are not trained, all of them where nothing is; None where training begins at the windows.
     """
 
     def __init__(self, backbone: nn.Module | None, head: nn.Module, spec: FeatureSpec) -> None:
         """Keep both; `spec` says how many planes are the backbone's, and how large a token is."""
         super().__init__()
         self.backbone, self.head, self.patch, self.planes = backbone, head, spec.patch, spec.planes
+        self.entry = None if backbone is None else _entry(self._network())
 
-    def forward(self, x: Tensor, readouts: Mapping[str, Tensor], columns: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, readouts: Mapping[str, Tensor], columns: Tensor, state: Tensor | None = None
+    ) -> Tensor:
         """Return the head's output.
 
         x (b, planes, h, w): the backbone's planes, then the label maps that are known beforehand; readouts
-        {name: (b, c, h, w)}; columns (b, k).
+        {name: (b, c, h, w)}; columns (b, k); state: what `frozen_state` gives for x, where it is known already.
         """
         grid = (x.shape[-2] // self.patch, x.shape[-1] // self.patch)
         own, known = x[:, : self.planes], x[:, self.planes :]
-        tokens = x.new_zeros(len(x), 0, 0) if self.backbone is None else self.backbone(own)
-        return self.head(Features(tokens, grid, own, readouts, columns, known))
+        return self.head(Features(self._tokens(own, state), grid, own, readouts, columns, known))
+
+    def frozen_state(self, x: Tensor) -> Tensor:
+        """Return what the first trained block is given of x (b, planes, h, w), or the tokens where none is trained."""
+        network, own = self._network(), x[:, : self.planes]
+        assert self.entry is not None
+        return network.forward_features(own) if self._is_whole(network) else network.until(own, self.entry)
+
+    def _tokens(self, own: Tensor, state: Tensor | None) -> Tensor:
+        if self.backbone is None:
+            return own.new_zeros(len(own), 0, 0)
+        if state is None:
+            return self.backbone(own)
+        network = self._network()
+        assert self.entry is not None
+        return state if self._is_whole(network) else network.onward(state, self.entry)
+
+    def _network(self) -> Network:
+        """Return the network itself, with LoRA's updates inside its layers."""
+        inner: Any = self.backbone.get_base_model() if isinstance(self.backbone, peft.PeftModel) else self.backbone
+        return inner
+
+    def _is_whole(self, network: Network) -> bool:
+        return self.entry == len(list(network.blocks))
 
     def train(self, mode: bool = True) -> "Adapted":
         """Set the mode of training, in which frozen batch norms of the backbone stay as they are in inference."""
@@ -103,6 +129,16 @@ def _updatable(module: nn.Module) -> bool:
     if type(module) is nn.Conv2d:
         return module.groups == 1 and module.dilation == (1, 1)
     return type(module) is nn.Linear
+
+
+def _entry(network: Network) -> int | None:
+    """Return how many blocks in front are not trained; None where training begins before them, or may."""
+    trained = [any(p.requires_grad for p in block.parameters()) for block in network.blocks]
+    if not any(p.requires_grad for p in network.parameters()):
+        return len(trained)
+    inside = {id(p) for block in network.blocks for p in block.parameters()}
+    outside = any(p.requires_grad and id(p) not in inside for p in network.parameters())
+    return None if outside or not network.in_steps or trained[0] else trained.index(True)
 
 
 def trainable_share(model: nn.Module) -> tuple[int, int]:

@@ -14,11 +14,12 @@ from toolkit.backbones.weights import Backbone
 from toolkit.columns import fit_columns
 from toolkit.config import FinetuneSettings
 from toolkit.engine import engine
-from toolkit.evaluate import CHUNK
 from toolkit.examples import Examples
-from toolkit.finetune import Data, built, load_data, opened_backbone, schedule_of
+from toolkit.finetune import Data, load_data, opened_backbone
 from toolkit.finetune_run import found_origin
-from toolkit.parts import Batch, Parts, inputs
+from toolkit.frozen import CHUNK, computed, feed
+from toolkit.methods import built, schedule_of
+from toolkit.parts import Parts
 from toolkit.task import Task
 from toolkit.told import Told
 
@@ -82,10 +83,9 @@ def _timed(
     parts = built(task, settings, method, backbone, fit_columns(data.train.table, task.inputs.columns))
     parts = replace(parts, model=parts.model.to(device))
     optimizer = torch.optim.AdamW([p for p in parts.model.parameters() if p.requires_grad], lr=0.0)
-    size = min(settings.batch_size, len(data.train))
-    targets = task.encode(data.train.subset(np.arange(size)))
-    wanted = {name: torch.from_numpy(target).to(device) for name, target in targets.items()}
-    batch = _batch(parts, data.train, size, device)
+    few = data.train.subset(np.arange(min(settings.batch_size, len(data.train))))
+    wanted = {name: torch.from_numpy(target).to(device) for name, target in task.encode(few).items()}
+    batch = feed(parts, few, device, computed(parts, few, device))(np.arange(len(few)))
 
     def step() -> None:
         losses = task.loss(parts.model(*batch), wanted)
@@ -100,14 +100,8 @@ def _timed(
 
 
 @torch.no_grad()
-def _batch(parts: Parts, examples: Examples, size: int, device: str) -> Batch:
-    x, columns = (t.to(device) for t in inputs(parts, examples, np.arange(size)))
-    return x, parts.readouts(x), columns
-
-
-@torch.no_grad()
 def _predict(parts: Parts, examples: Examples, size: int, device: str) -> None:
-    parts.model(*_batch(parts, examples, size, device)).cpu()
+    parts.model(*feed(parts, examples, device)(np.arange(size))).cpu()
 
 
 def _seconds(work: Callable[[], None], repeats: int) -> float:

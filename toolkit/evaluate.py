@@ -9,12 +9,12 @@ import pandas as pd
 import torch
 
 from toolkit.examples import Examples
+from toolkit.frozen import CHUNK, Frozen, feed
 from toolkit.metrics import Metric, Scores, evaluate_metrics
-from toolkit.parts import Parts, inputs
+from toolkit.parts import Parts
 from toolkit.stats import bootstrap, holm, paired_difference
 from toolkit.task import Task, Thresholds
 
-CHUNK = 256
 Predict = Callable[[Examples], pd.DataFrame]
 
 
@@ -28,22 +28,18 @@ class Prediction:
 
 
 @torch.no_grad()
-def outputs(parts: Parts, examples: Examples) -> np.ndarray:
+def outputs(parts: Parts, examples: Examples, frozen: Frozen | None = None) -> np.ndarray:
     """Return the model's output (n, ...) for all examples, a chunk at a time."""
     parts.model.eval()
-    device = next(parts.model.parameters()).device
-    found = []
-    for first in range(0, len(examples), CHUNK):
-        x, columns = (
-            t.to(device) for t in inputs(parts, examples, np.arange(first, min(first + CHUNK, len(examples))))
-        )
-        found.append(parts.model(x, parts.readouts(x), columns).float().cpu().numpy())
-    return np.concatenate(found)
+    batch = feed(parts, examples, str(next(parts.model.parameters()).device), frozen)
+    starts = range(0, len(examples), CHUNK)
+    chunks = [parts.model(*batch(np.arange(first, min(first + CHUNK, len(examples))))) for first in starts]
+    return np.concatenate([chunk.float().cpu().numpy() for chunk in chunks])
 
 
-def predictor(task: Task, parts: Parts) -> Predict:
-    """Return the function from examples to what a model says of them."""
-    return lambda examples: task.decode(outputs(parts, examples), examples)
+def predictor(task: Task, parts: Parts, frozen: Frozen | None = None) -> Predict:
+    """Return the function from examples to what a model says of them; `frozen` is that of these examples."""
+    return lambda examples: task.decode(outputs(parts, examples, frozen), examples)
 
 
 def scored(task: Task, predict: Predict, validation: Examples, test: Examples) -> Prediction:

@@ -105,7 +105,7 @@ def cut_examples(
             "the same region."
         )
     rng = np.random.default_rng([seed, 11])
-    copies = _copies(task, len(rows)) if recut else 1
+    copies = copies_of(task, len(rows)) if recut else 1
     wanted = pd.concat([rows] * copies, ignore_index=True)
     hidden = labels[~own] if task.placement.objects else labels.iloc[:0]
     anchors = place_rows(task, store, wanted, hidden, rng)
@@ -164,7 +164,7 @@ def _as_they_are(store: Store) -> Normalisation:
     return Normalisation(store.names, tuple(c.units for c in store.channels), (0.0,) * n, (1.0,) * n)
 
 
-def _copies(task: Task, rows: int) -> int:
+def copies_of(task: Task, rows: int) -> int:
     """Return how often each of so many rows is cut."""
     return min(MOST_COPIES, max(1, int(task.placement.most_recut / (rows * (1 + task.placement.background)))))
 

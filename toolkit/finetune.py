@@ -8,16 +8,14 @@ from typing import Any
 import pandas as pd
 from accelerate import PartialState
 
-from toolkit.adapt import Lora, trainable_share
+from toolkit.adapt import trainable_share
 from toolkit.backbones.card import backbone_folder, read_card, shipped
 from toolkit.backbones.weights import Backbone, load_backbone
-from toolkit.columns import ColumnCode, fit_columns
 from toolkit.config import FinetuneSettings
 from toolkit.contributions import contributions
 from toolkit.errors import UserError
 from toolkit.evaluate import (
     Prediction,
-    chosen,
     corrected_differences,
     differences,
     metric_intervals,
@@ -26,26 +24,21 @@ from toolkit.evaluate import (
     scored,
     stated,
 )
-from toolkit.examples import Examples, cut_examples, joined, unseen_maps
+from toolkit.examples import Examples, cut_examples, unseen_maps
 from toolkit.files import write_json
-from toolkit.fit import fit
+from toolkit.methods import fitted, in_memory
 from toolkit.metrics import Scores
 from toolkit.origin import Material, Origin, gathered_material
-from toolkit.parts import Parts, assemble, check_store
+from toolkit.parts import Parts, check_store
 from toolkit.runfolder import write_split
 from toolkit.saved import Saved, save_adapted
-from toolkit.split import TEST, TRAIN, VALIDATION, chosen_groups
+from toolkit.split import TEST, TRAIN, VALIDATION, chosen_groups, group_strata, validation_count
 from toolkit.task import Task
 from toolkit.told import Told
-from toolkit.train import Run, Schedule
+from toolkit.train import Run
 
-VALIDATION_SHARE = 3
-"""One validation storm for every three labelled ones: a small budget has a small validation set too."""
-FEWEST_VALIDATION_GROUPS = 4
 TEST_SEED = 77
 """The test windows are the same for every seed and budget."""
-BACKBONE_RATE = {"probe": 0.0, "lora": 1.0, "full": 0.3, "scratch": 1.0}
-"""The backbone's learning rate relative to the head's."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +60,12 @@ class Data:
 def load_data(task: Task, origin: Origin, settings: FinetuneSettings) -> Data:
     """Gather fields and labels, choose the budget's groups, and cut the windows of the three parts."""
     material = gathered_material(task, origin, grid_of(task, settings))
-    there, budget, seed = material.groups(VALIDATION), settings.labels, settings.seed
-    few = None if budget is None else min(max(FEWEST_VALIDATION_GROUPS, budget // VALIDATION_SHARE), len(there))
-    rows = {
-        TRAIN: material.rows(TRAIN, chosen_groups(material.groups(TRAIN), budget, seed)),
-        VALIDATION: material.rows(VALIDATION, chosen_groups(there, few, seed)),
-        TEST: material.rows(TEST),
-    }
+    there = {part: material.groups(part) for part in (TRAIN, VALIDATION)}
+    seed, count = settings.seed, {TRAIN: settings.labels}
+    count[VALIDATION] = validation_count(settings.labels, *map(len, there.values()))
+    kinds = {part: group_strata(material.labels[material.rows(part)], task.strata) for part in there}
+    rows = {part: material.rows(part, chosen_groups(there[part], count[part], seed, kinds[part])) for part in there}
+    rows[TEST] = material.rows(TEST)
     for name, own in rows.items():
         if not own.any():
             raise UserError(f"No labelled row falls into the {name} part. Add labels, or years, groups or places.")
@@ -89,22 +81,6 @@ def grid_of(task: Task, settings: FinetuneSettings) -> float | None:
     return read_card(backbone_folder(settings.backbone)).spec.grid_degrees if task.sees_fields else None
 
 
-def schedule_of(settings: FinetuneSettings, method: str, examples: int) -> Schedule:
-    """Return how a method is trained on this many windows."""
-    steps = max(settings.least_steps, round(settings.epochs * examples / settings.batch_size))
-    steps = min(steps, settings.limit_batches or steps)
-    return Schedule(
-        steps=steps,
-        batch_size=settings.batch_size,
-        learning_rates={"head": settings.lr, "backbone": settings.lr * BACKBONE_RATE[method]},
-        warmup_share=settings.warmup_share,
-        weight_decay=settings.weight_decay,
-        validate_every=max(1, steps // settings.validations),
-        checkpoint_every=max(1, min(100, steps // 4)),
-        seed=settings.seed,
-    )
-
-
 def opened_backbone(task: Task, settings: FinetuneSettings, data: Data) -> Backbone | None:
     """Load the backbone and refuse it where it does not fit the task or the store; None where no fields are seen."""
     if not task.sees_fields:
@@ -112,13 +88,6 @@ def opened_backbone(task: Task, settings: FinetuneSettings, data: Data) -> Backb
     backbone = load_backbone(backbone_folder(settings.backbone))
     check_store(task, backbone.card, data.material.store)
     return backbone
-
-
-def built(task: Task, settings: FinetuneSettings, method: str, backbone: Backbone | None, columns: ColumnCode) -> Parts:
-    """Assemble the model of a method from the run's settings."""
-    lora = Lora(settings.lora_rank, settings.lora_alpha, settings.lora_blocks)
-    card, used = (backbone.card, None if method == "scratch" else backbone) if backbone else (None, None)
-    return assemble(task, card, used, method, lora, settings.seed, columns)
 
 
 def finetune(task: Task, settings: FinetuneSettings, origin: Origin, run: Run, told: Told) -> dict[str, Any]:
@@ -159,21 +128,11 @@ def finetune(task: Task, settings: FinetuneSettings, origin: Origin, run: Run, t
 def _fitted(
     task: Task, settings: FinetuneSettings, method: str, backbone: Backbone | None, data: Data, run: Run, told: Told
 ) -> tuple[Parts, Prediction]:
-    parts = built(task, settings, method, backbone, fit_columns(data.train.table, task.inputs.columns))
-    own_share = -(-len(data.train) // PartialState().num_processes)  # each process sees batches of its own
-    schedule = schedule_of(settings, method, own_share)
-    told.stage(f"training {method} on {len(data.train)} windows, {schedule.steps} steps")
-    reporting = replace(run, report=lambda numbers: told.step(numbers, schedule.steps))
-    steps = fit(task, parts, data.train, data.validation, schedule, reporting)
-    thresholds = chosen(task, predictor(task, parts), data.validation)
-    if task.refit:
-        both = joined(data.train, data.validation)
-        parts = built(task, settings, method, backbone, fit_columns(both.table, task.inputs.columns))
-        schedule = replace(schedule, steps=round(steps * len(both) / len(data.train)), validate_every=0)
-        told.stage(f"training {method} again on {len(both)} windows with those of validation, {schedule.steps} steps")
-        fit(task, parts, both, both, schedule, replace(reporting, folder=run.folder / "refit"))
+    see = in_memory(data.parts, run.device)
+    model = fitted(task, settings, method, backbone, data.parts, see, run, told)
     told.stage(f"scoring {method} on {len(data.test)} test windows")
-    return parts, stated(task, predictor(task, parts)(data.test), thresholds, data.test)
+    predictions = predictor(task, model.parts)(data.test)
+    return model.parts, stated(task, predictions, model.thresholds, data.test)
 
 
 def _results(

@@ -22,8 +22,9 @@ from toolkit.pretexts.known import readout_channels, readouts
 from toolkit.task import Maps, Task
 
 Readouts = Callable[[Tensor], dict[str, Tensor]]
-Batch = tuple[Tensor, dict[str, Tensor], Tensor]
-"""What a model is called with: input planes (b, p, h, w), readouts by name (b, c, h, w), columns (b, k)."""
+Batch = tuple[Tensor, dict[str, Tensor], Tensor, Tensor | None]
+"""What a model is called with: input planes (b, p, h, w), readouts by name (b, c, h, w), columns (b, k), and what the
+frozen part of its backbone makes of the planes, where that is known already."""
 
 NO_SPEC = FeatureSpec((), (), (), 1.0, 1, 0)
 """The features of a task that looks at no fields."""
@@ -34,7 +35,8 @@ NO_NORMALISATION = Normalisation((), (), (), ())
 class Parts:
     """A model, the readouts of the untouched backbone, the inputs' normalisation, the columns' code.
 
-    `maps`: the label maps of the task, of which some may be known beforehand; None for a task without.
+    `maps`: the label maps of the task, of which some may be known beforehand; None for a task without. `handed`: the
+    names of the readouts.
     """
 
     model: Adapted
@@ -42,6 +44,7 @@ class Parts:
     normalisation: Normalisation
     columns: ColumnCode = NO_COLUMNS
     maps: Maps | None = None
+    handed: tuple[str, ...] = ()
 
 
 def assemble(
@@ -76,7 +79,7 @@ def assemble(
     head = _head(task, Given(card.spec, usable, columns, known), seed)
     model = adapted(method, module, head, lora, seed)
     read: Readouts = readouts(backbone, usable) if backbone else _no_readouts
-    return Parts(model, read, card.normalisation, columns, task.maps)
+    return Parts(model, read, card.normalisation, columns, task.maps, tuple(usable))
 
 
 def inputs(parts: Parts, examples: Examples, index: np.ndarray) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ written down (`toolkit.leaks`).
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,6 +16,12 @@ from toolkit.errors import UserError, unknown
 
 PARTS = TRAIN, VALIDATION, TEST = "train", "validation", "test"
 NO_PART = ""
+VALIDATION_SHARE = 3
+"""One validation group for every three labelled ones: a small budget has a small validation set too."""
+FEWEST_VALIDATION_GROUPS = 4
+
+Strata = Callable[[pd.DataFrame], pd.Series]
+"""Labels -> a word or number for each row: of what kind it is. Budgets hold each kind in proportion."""
 
 
 @dataclass(frozen=True)
@@ -170,12 +176,65 @@ def block_of(labels: pd.DataFrame, degrees: float) -> pd.Series:
     return row.astype(str) + " " + column.astype(str)
 
 
-def chosen_groups(groups: Sequence[str], count: int | None, seed: int) -> tuple[str, ...]:
-    """Return `count` of the groups (None: all) in an order drawn by hash: a smaller budget is part of a larger one."""
-    ordered = sorted(groups, key=lambda group: _digest(f"{seed}:{group}"))
+def chosen_groups(
+    groups: Iterable[str], count: int | None, seed: int, strata: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """Return the first `count` of the groups (None: all) in the order of `drawn_order`, sorted by name."""
+    return tuple(sorted(first_groups(drawn_order(groups, seed, strata), count)))
+
+
+def first_groups(ordered: tuple[str, ...], count: int | None) -> tuple[str, ...]:
+    """Return the first `count` training groups (None: all); raises `UserError` where there are not so many."""
     if count is not None and count > len(ordered):
         raise UserError(f"--labels {count} asks for more than the {len(ordered)} labelled groups of the training part.")
-    return tuple(sorted(ordered[:count]))
+    return ordered[:count]
+
+
+def drawn_order(groups: Iterable[str], seed: int, strata: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Return the groups in the order in which budgets take them: a smaller budget is part of a larger one.
+
+    The order is that of a hash of seed and group. With `strata` {group: stratum} so is that within each stratum, and
+    the first k of n groups have k m / n of a stratum of m groups, rounded up or down. Which stratum is next is decided
+    as in Tijdeman 1980, The chairman assignment problem, Discrete Mathematics 32, 323: of those that are due, the one
+    that would first be late; of equals, the one whose first group has the smaller hash.
+    """
+    ordered = sorted(groups, key=lambda group: _digest(f"{seed}:{group}"))
+    members: dict[str, list[str]] = {}
+    for group in ordered:
+        members.setdefault(strata[group] if strata else "", []).append(group)
+    taken, drawn, twice = dict.fromkeys(members, 0), [], 2 * max(len(members) - 1, 1)
+    for k in range(1, len(ordered) + 1):
+        due = [s for s, own in members.items() if twice * (k * len(own) - len(ordered) * taken[s]) >= len(ordered)]
+        chosen = min(due, key=lambda s: (twice * (taken[s] + 1) - 1) / len(members[s]))
+        drawn.append(members[chosen][taken[chosen]])
+        taken[chosen] += 1
+    return tuple(drawn)
+
+
+def group_strata(labels: pd.DataFrame, strata: Strata | None) -> dict[str, str] | None:
+    """Return {group: stratum}, that of most of its rows, of several the first in the alphabet; None without `strata`.
+
+    What is not known is a stratum of its own. Raises `UserError` where `strata` does not say something of every row.
+    """
+    if strata is None:
+        return None
+    said = strata(labels)
+    if not isinstance(said, pd.Series) or not said.index.equals(labels.index):
+        raise UserError("The strata of a task must be a Series with the index of the labels: a word or number per row.")
+    word = said.map(lambda value: "" if pd.isna(value) else str(value)).astype(object)
+    counts = pd.DataFrame({"group": labels["group"], "stratum": word}).value_counts().reset_index(name="rows")
+    counts = counts.sort_values(["rows", "stratum"], ascending=[False, True])
+    return dict(counts.drop_duplicates("group").set_index("group")["stratum"])
+
+
+def validation_count(labels: int | None, training: int, validation: int) -> int:
+    """Return how many of so many validation groups go with a budget of `labels` of the training groups (None: all).
+
+    A third of the budget, four at least, as far as there are; all of them where the budget is all training groups.
+    """
+    if labels is None or labels >= training:
+        return validation
+    return min(max(FEWEST_VALIDATION_GROUPS, labels // VALIDATION_SHARE), validation)
 
 
 def _drawn(name: str, shares: int) -> int:

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri, stdtrit
+from numpy.typing import NDArray
+from scipy.special import ndtri, stdtr, stdtrit
 
 from toolkit.errors import UserError
-from toolkit.metrics import Array, Metric
+from toolkit.metrics import Array, Metric, median_of_histogram, ratio
 
 LEVEL = 0.95
 
@@ -45,18 +46,26 @@ class Difference(Interval):
         return bool(self.low > 0 or self.high < 0)
 
 
+@dataclass(frozen=True, eq=False)
+class Resampled:
+    """Scores of runs as they are, `values` (runs,), and in draws of so many groups, `drawn` (draws, runs)."""
+
+    values: Array
+    drawn: Array
+    groups: int
+
+    def __getitem__(self, runs: Sequence[int]) -> "Resampled":
+        """Return some of the runs, by their places."""
+        return Resampled(self.values[list(runs)], self.drawn[:, list(runs)], self.groups)
+
+
 def bootstrap(metric: Metric, runs: Sequence[pd.DataFrame], draws: int = 2000, seed: int = 0) -> Interval:
     """Return the mean score over runs and its 95 % interval.
 
     One run alone tells nothing about seeds: its interval is for new storms met by the same model.
     Draws in which the score is undefined are left out. Raises UserError if the runs differ in groups.
     """
-    runs = _aligned(runs)
-    values = np.array([metric.value(run) for run in runs])
-    resampled = resample(metric, runs, group_weights(len(runs[0]), draws, seed))
-    drawn = _stretched(values, resampled, len(runs[0]), seed)
-    low, high = np.clip(_bounds(drawn), *metric.limits)
-    return Interval(float(values.mean()), float(low), float(high))
+    return interval_of(resampled_runs(metric, runs, draws, seed), metric.limits, seed)
 
 
 def paired_difference(
@@ -69,14 +78,52 @@ def paired_difference(
     """
     if len(runs_a) != len(runs_b):
         raise UserError(f"A has {len(runs_a)} runs, B has {len(runs_b)}. A paired test needs the same seeds in both.")
-    runs = _aligned([*runs_a, *runs_b])
-    first, second = runs[: len(runs_a)], runs[len(runs_a) :]
-    values = np.array([metric.value(a) - metric.value(b) for a, b in zip(first, second, strict=True)])
-    weights = group_weights(len(runs[0]), draws, seed)
-    resampled = resample(metric, first, weights) - resample(metric, second, weights)
-    drawn = _stretched(values, resampled, len(runs[0]), seed)
-    low, high = _bounds(drawn)
-    return Difference(float(values.mean()), low, high, _two_sided(drawn))
+    both = resampled_runs(metric, [*runs_a, *runs_b], draws, seed)
+    return difference_of(both[range(len(runs_a))], both[range(len(runs_a), len(runs_a) + len(runs_b))], seed)
+
+
+def resampled_runs(metric: Metric, runs: Sequence[pd.DataFrame], draws: int = 2000, seed: int = 0) -> Resampled:
+    """Return the scores of the runs, as they are and in draws of the groups, the same draws for all runs.
+
+    Where many means and differences of the same runs are wanted, this is the costly part of them, needed once.
+    Raises UserError if the runs differ in groups.
+    """
+    runs = _aligned(runs)
+    values = np.array([metric.value(run) for run in runs])
+    return Resampled(values, resample(metric, runs, group_weights(len(runs[0]), draws, seed)), len(runs[0]))
+
+
+def interval_of(scores: Resampled, limits: tuple[float, float] = (-np.inf, np.inf), seed: int = 0) -> Interval:
+    """Return the mean over runs and its 95 % interval within the limits, as `bootstrap` does."""
+    spread = _spread(scores, seed)
+    low, high = np.clip(spread.bounds(), *limits)
+    return Interval(spread.value, float(low), float(high))
+
+
+def difference_of(a: Resampled, b: Resampled, seed: int = 0) -> Difference:
+    """Return score A minus score B as `paired_difference` does, of runs that were resampled together, in pairs."""
+    spread = _spread(_minus(a, b), seed)
+    return Difference(spread.value, *spread.bounds(), spread.two_sided())
+
+
+def student_p_value(a: Resampled, b: Resampled) -> float:
+    """Return the two-sided probability of so large a mean difference by chance, by Student's t with nu degrees.
+
+    t = value / sqrt(v_g + v_s). A share of draws is never below 2 / draws, which a correction for a hundred
+    comparisons raises beyond any level; this has no such floor.
+    """
+    spread = _spread(_minus(a, b), 0)
+    if not spread.deviation.size:
+        return np.nan
+    if spread.value == 0:
+        return 1.0
+    size = abs(spread.value) / np.sqrt(spread.variance) if spread.variance else np.inf
+    return float(2 * stdtr(min(spread.freedom, 1e9), -size))
+
+
+def rounded(value: float) -> float | None:
+    """Return a value to six digits, None where it is undefined or infinite, as JSON wants it."""
+    return float(f"{value:.6g}") if np.isfinite(value) else None
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -102,7 +149,29 @@ def group_weights(groups: int, draws: int, seed: int) -> Array:
 
 def resample(metric: Metric, runs: Sequence[pd.DataFrame], weights: Array) -> Array:
     """Return the score of every run under every row of weights (draws, groups): (draws, runs)."""
-    return np.stack([metric.values(run, weights) for run in runs], axis=-1)
+    scored = _medians if metric.finish is median_of_histogram else metric.values
+    return np.stack([scored(run, weights) for run in runs], axis=-1)
+
+
+def _medians(histogram: pd.DataFrame, weights: Array) -> Array:
+    """Return `median_of_histogram` of the groups counted that often, (draws,), by bisection over the bins.
+
+    A thousand bins are too many to be totalled in every draw of every run of a study; ten of them are enough.
+    """
+    counts = np.ascontiguousarray(histogram.to_numpy(np.float64).T)
+    running = np.cumsum(counts, axis=0)
+
+    def total(of_bins: Array) -> Array:
+        return np.einsum("dg,dg->d", weights, of_bins)
+
+    half = weights @ running[-1] / 2
+    first, last = np.zeros(len(weights), np.int64), np.full(len(weights), len(counts) - 1)
+    while (first < last).any():
+        middle = (first + last) // 2
+        reached = total(running[middle]) >= half
+        first, last = np.where(reached, first, middle + 1), np.where(reached, middle, last)
+    inside = total(counts[first])
+    return first - 0.5 + ratio(half - (total(running[first]) - inside), inside)
 
 
 def _aligned(runs: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
@@ -110,48 +179,79 @@ def _aligned(runs: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
     if not runs:
         raise UserError("No runs to compare. Give at least one table of sums.")
     groups = runs[0].index.sort_values()
-    for run in runs:
-        if not run.index.sort_values().equals(groups):
+    in_order = [run.index.equals(groups) for run in runs]
+    for run, ordered in zip(runs, in_order, strict=True):
+        if not ordered and not run.index.sort_values().equals(groups):
             odd = sorted(set(run.index) ^ set(groups))[:3]
             raise UserError(f"The runs were scored on different groups ({odd}). Evaluate them on the same windows.")
-    return [run.loc[groups] for run in runs]
+    return [run if ordered else run.loc[groups] for run, ordered in zip(runs, in_order, strict=True)]
 
 
-def _stretched(values: Array, resampled: Array, groups: int, seed: int) -> Array:
-    """Return sorted draws of the mean over runs, widened for what few groups and few seeds leave unknown.
+def _minus(a: Resampled, b: Resampled) -> Resampled:
+    return Resampled(a.values - b.values, a.drawn - b.drawn, a.groups)
 
-    values (runs,); resampled (draws, runs). With v_g the variance over draws of groups and v_s that of the mean over
-    seeds, nu = (v_g + v_s)^2 / (v_g^2 / (groups - 1) + v_s^2 / (runs - 1)); the draw at rank u moves away from the
-    value by t_nu(u) / z(u).
+
+@dataclass(frozen=True, eq=False)
+class _Spread:
+    """A mean over runs, and by how much it may be off: v_g + v_s, and sorted draws (draws,), to be stretched.
+
+    The draw at rank u moves away from the value by t_nu(u) / z(u), nu being `freedom`. No draws: nothing is known.
     """
-    value, runs = values.mean(), len(values)
-    by_group = resampled.mean(axis=1)
+
+    value: float
+    variance: float
+    deviation: Array
+    freedom: float
+
+    def bounds(self) -> tuple[float, float]:
+        """Return the limits between which the middle 95 % of the stretched draws lie."""
+        if not self.deviation.size:
+            return np.nan, np.nan
+        places = np.array([(1 - LEVEL) / 2, (1 + LEVEL) / 2]) * (self.deviation.size - 1)
+        below = np.floor(places).astype(np.int64)
+        above = np.minimum(below + 1, self.deviation.size - 1)
+        first, second = (self.deviation[side] * self._stretch(side) for side in (below, above))
+        low, high = self.value + first + (second - first) * (places - below)
+        return float(low), float(high)
+
+    def two_sided(self) -> float:
+        """Return twice the share of draws on the rarer side of zero; never 0, since draws are finite in number."""
+        if not self.deviation.size:
+            return np.nan
+        drawn, size = self.value + self.deviation, abs(self.value)
+        towards, most = -np.sign(self.value) * self.deviation, self._stretch(np.array([0]))
+        doubtful = np.flatnonzero((towards > 0) & (towards <= size) & (towards * most >= size))
+        drawn[doubtful] = self.value + self.deviation[doubtful] * self._stretch(doubtful)  # no other crosses zero
+        rarer = min((drawn <= 0).sum(), (drawn >= 0).sum())
+        return float(min(2 * (rarer + 1) / (drawn.size + 1), 1.0))
+
+    def _stretch(self, places: NDArray[np.int64]) -> Array:
+        """Return t_nu(u) / z(u) at these places of the order."""
+        if np.isinf(self.freedom):
+            return np.ones(places.shape)
+        rank = (places + 0.5) / self.deviation.size
+        normal, student = ndtri(rank), stdtrit(self.freedom, rank)
+        return np.divide(student, normal, out=np.ones_like(rank), where=normal != 0)
+
+
+def _spread(scores: Resampled, seed: int) -> _Spread:
+    """Return the mean over runs, widened for what few groups and few seeds leave unknown.
+
+    With v_g the variance over draws of groups and v_s that of the mean over seeds,
+    nu = (v_g + v_s)^2 / (v_g^2 / (groups - 1) + v_s^2 / (runs - 1)).
+    """
+    value, runs, groups = float(scores.values.mean()), len(scores.values), scores.groups
+    by_group = scores.drawn.mean(axis=1)
     by_group = by_group[np.isfinite(by_group)]
     if groups < 2 or not np.isfinite(value) or not by_group.size:
-        return np.full(1, np.nan)
+        return _Spread(value, np.nan, np.empty(0), np.inf)
     deviation = (by_group - value) * np.sqrt(groups / (groups - 1))
     group_variance = deviation.var()
-    seed_variance = values.var(ddof=1) / runs if runs > 1 else 0.0
-    if group_variance + seed_variance == 0:
-        return value + deviation
+    seed_variance = scores.values.var(ddof=1) / runs if runs > 1 else 0.0
+    variance = float(group_variance + seed_variance)
+    if variance == 0:
+        return _Spread(value, variance, np.sort(deviation), np.inf)
     noise = np.random.default_rng([seed, runs]).standard_normal(deviation.size)
     deviation = np.sort(deviation + np.sqrt(seed_variance) * noise)
     unsure = group_variance**2 / (groups - 1) + seed_variance**2 / max(runs - 1, 1)
-    freedom = (group_variance + seed_variance) ** 2 / unsure
-    rank = (np.arange(deviation.size) + 0.5) / deviation.size
-    normal, student = ndtri(rank), stdtrit(freedom, rank)
-    return value + deviation * np.divide(student, normal, out=np.ones_like(rank), where=normal != 0)
-
-
-def _bounds(drawn: Array) -> tuple[float, float]:
-    """Return the limits between which the middle 95 % of the draws lie."""
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
-
-
-def _two_sided(drawn: Array) -> float:
-    """Return twice the share of draws on the rarer side of zero; never 0, since draws are finite in number."""
-    if np.isnan(drawn).any():
-        return float("nan")
-    rarer = min((drawn <= 0).sum(), (drawn >= 0).sum())
-    return float(min(2 * (rarer + 1) / (drawn.size + 1), 1.0))
+    return _Spread(value, variance, deviation, float(variance**2 / unsure))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from toolkit.metrics import Metric
-from toolkit.split import ByYear, Split
+from toolkit.split import ByYear, Split, Strata
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -83,6 +83,18 @@ class Baseline(Protocol):
         ...
 
 
+class Completion(Protocol):
+    """What a classical method says, in the model's place, of what the model has found.
+
+    Fitted on the same examples as the model, it takes a model's predictions and returns them with the same rows and
+    columns, in some of which the values are its own.
+    """
+
+    def __call__(self, train: "Examples", validation: "Examples") -> Callable[[pd.DataFrame, "Examples"], pd.DataFrame]:
+        """Fit on `train` (and choose on `validation`); return the function from (predictions, their examples)."""
+        ...
+
+
 def time_first(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with the column time in front, where it has one."""
     return table[sorted(table.columns, key=lambda name: name != "time")]
@@ -119,6 +131,8 @@ class Task:
     choose(predictions, truth, examples' table) -> {name: threshold}, chosen on validation; keep(predictions,
     thresholds) -> what is worth stating, with what the thresholds make of it.
     groups: what a group is called in the plural, such as storms; a budget of labels counts them.
+    strata(labels) -> a word or number for each row: a budget of groups has of every kind in proportion.
+    completions: classical methods that answer part of the task for whatever the model has found, such as where it goes.
     needs: which label files it reads, in a phrase.
     apart_km: what two windows state nearer to each other than this is one object; 0 where places are stated, not
     objects.
@@ -142,12 +156,14 @@ class Task:
     metrics: tuple[Metric, ...]
     primary: str
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
+    completions: Mapping[str, Completion] = field(default_factory=dict)
     placement: Placement = field(default_factory=Placement)
     maps: Maps | None = None
     truth: Callable[["Examples"], pd.DataFrame] = own_truth
     choose: Callable[[pd.DataFrame, pd.DataFrame, pd.DataFrame], Thresholds] = no_threshold
     keep: Callable[[pd.DataFrame, Thresholds], pd.DataFrame] = keep_all
     split: Split = field(default_factory=ByYear)
+    strata: Strata | None = None
     readouts: tuple[str, ...] = ()
     export: Callable[[pd.DataFrame], pd.DataFrame] = time_first
     apart_km: float = 0.0

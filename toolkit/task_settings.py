@@ -10,18 +10,23 @@ from toolkit.task import Task
 
 
 def task_and_settings(
-    name: str, config: Path | None = None, overrides: Sequence[str] = (), given: Mapping[str, Any] | None = None
+    name: str,
+    config: Path | None = None,
+    overrides: Sequence[str] = (),
+    given: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> tuple[Task, FinetuneSettings]:
     """Return the task called `name` under the options it is given, and the settings, for which it has defaults.
 
     `config`, `overrides` (KEY=VALUE, options of the task among them) and `given` are those of
-    `toolkit.config.configured`. Raises one `UserError` with everything that is wrong.
+    `toolkit.config.configured`; `defaults` are a command's own, which those of a task replace. Raises one `UserError`
+    with everything that is wrong.
     """
     plugin = plugin_named(name)
     flags = dict(given or {}) | {"task": plugin.recorded}
 
-    def settings_with(defaults: Mapping[str, Any]) -> FinetuneSettings:
-        return configured(FinetuneSettings, config, overrides, flags, defaults, plugin.options)
+    def settings_with(own: Mapping[str, Any]) -> FinetuneSettings:
+        return configured(FinetuneSettings, config, overrides, flags, dict(defaults or {}) | dict(own), plugin.options)
 
     first = settings_with({})
     task = plugin.task(first.options, first.data)

@@ -1,6 +1,6 @@
 """The hurricane task: from two frames 6 h apart, where are cyclones, how strong, and where will they be in 24 h."""
 
-from tasks.hurricane.baselines import BASELINES
+from tasks.hurricane.baselines import BASELINES, COMPLETIONS
 from tasks.hurricane.figures import FIGURES
 from tasks.hurricane.head import DISPLACEMENT, FATE, NEXT_FRAMES, CycloneHead, decode, encode, loss
 from tasks.hurricane.labels import labels
@@ -28,6 +28,7 @@ TASK = Task(
     metrics=METRICS,
     primary=POSITION_ERROR_24H.name,
     baselines=BASELINES,
+    completions=COMPLETIONS,
     readouts=(FATE, DISPLACEMENT, NEXT_FRAMES),
     apart_km=STORMS.hit_km,
     figures=FIGURES,

@@ -45,3 +45,8 @@ def daily_rows(
             f"No station in {path} has daily ozone on days that follow each other: no forecast can be made."
         )
     return rows, series.left_out | left_out
+
+
+def area(labels: pd.DataFrame) -> pd.Series:
+    """Return the type of area of each row's station, such as rural; nothing where the table does not say."""
+    return labels["type_of_area"] if "type_of_area" in labels else pd.Series("", labels.index)

@@ -14,7 +14,7 @@ import pandas as pd
 from tasks.ozone.aqbench import PARTS, TARGETS, is_aqbench, predictors, read_aqbench
 from tasks.ozone.baselines import climatology, persistence
 from tasks.ozone.figures import forecast_figures, station_figures
-from tasks.ozone.labels import LEADS, NAME, daily_rows
+from tasks.ozone.labels import LEADS, NAME, area, daily_rows
 from tasks.ozone.scores import LIMIT_PPB, forecast_metrics, station_metrics
 from toolkit.baselines.table import boosting, forest, mean, ridge
 from toolkit.data.forecast_rows import SEASON, input_columns
@@ -88,6 +88,7 @@ def _forecast_task(data: Path | None, definition: str, split: Split) -> Task:
             "gradient boosting": boosting(names, columns),
         },
         split=split,
+        strata=area,
         readouts=READOUTS,
         figures=forecast_figures(LEADS),
         groups="stations",
@@ -119,6 +120,7 @@ def _station_task(target: str, coordinates: bool, split: Split) -> Task:
             "gradient boosting": boosting([target], columns, refit=True),
         },
         split=split,
+        strata=area,
         refit=True,
         figures=station_figures(target, wanted.unit),
         groups="stations",

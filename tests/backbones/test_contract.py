@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from toolkit.backbones.contract import Network, check_shape, check_window, with_validity
+from toolkit.backbones.contract import Network, Wishes, check_shape, check_window, with_validity
 from toolkit.backbones.features import FeatureSpec
+from toolkit.backbones.known import build_backbone, shape_named
 from toolkit.errors import UserError
 
 SPEC = FeatureSpec(("vorticity",), ("s-1",), (0,), 1.0, patch=2, dim=3)
@@ -24,6 +25,33 @@ class Small(Network):
         out = self.act(self.conv(x))
         self.split(out)
         return out.flatten(2).transpose(1, 2)
+
+
+def built(kind: str) -> Network:
+    """A small network of a kind in inference."""
+    shape = shape_named(kind, Wishes(4, 16, 3, 2))
+    spec = FeatureSpec(("vorticity",), ("s-1",), (0,), 1.0, shape.patch, shape.dim)
+    return build_backbone(spec, shape.architecture, seed=0).eval()
+
+
+@pytest.mark.parametrize("kind", ["vit", "resnet"])
+@torch.no_grad()
+def test_a_network_can_be_left_and_entered_before_every_block(kind: str) -> None:
+    """Up to a block and on from there, by the state that it is given alone, are the tokens to the bit."""
+    network, x = built(kind), torch.randn(2, 2, 32, 64, generator=torch.Generator().manual_seed(0))
+    x[0, 0, :3] = torch.nan
+    assert network.in_steps
+    for block in range(len(list(network.blocks)) + 1):
+        state = network.until(x, block)
+        before = state.clone()
+        assert torch.equal(network.onward(state, block), network.forward_features(x))
+        assert torch.equal(state, before)
+
+
+def test_a_network_that_goes_its_own_way_has_no_steps() -> None:
+    """Whoever writes `forward_features` says nothing of what goes into a block."""
+    assert not Small().in_steps
+    assert not built("timm:test_vit").in_steps
 
 
 def test_features_are_those_before_what_follows_in_place() -> None:

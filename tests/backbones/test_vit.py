@@ -48,7 +48,7 @@ def test_missing_equals_zero_with_a_validity_of_zero(vit: ViT, value: float) -> 
     fields = torch.where(gap, 0.0, x[:, :-1])
     explicit = torch.cat([fields, x[:, -1:], (~gap).float()], 1)
     embedded = vit.patch_embed(explicit).flatten(2).transpose(1, 2)
-    torch.testing.assert_close(vit._embed(x), embedded + vit._position((4, 4), embedded))
+    torch.testing.assert_close(vit.stem(x), embedded + vit._position((4, 4), embedded))
     assert torch.isfinite(vit(x)).all()
     assert not torch.allclose(vit(x), vit(torch.cat([fields, x[:, -1:]], 1)))
 
@@ -70,7 +70,7 @@ def test_a_window_that_does_not_fit_is_refused(vit: ViT, count: int, h: int, w: 
 def test_features_are_what_the_layer_puts_out(vit: ViT) -> None:
     """Features of a block equal a forward pass by hand up to it; the last norm's are the tokens; no hook stays."""
     x = windows()
-    by_hand = vit.blocks[1](vit.blocks[0](vit._embed(x)))
+    by_hand = vit.blocks[1](vit.blocks[0](vit.stem(x)))
     torch.testing.assert_close(vit.features(x, "blocks.1"), by_hand)
     torch.testing.assert_close(vit.features(x, "norm"), vit(x))
     assert vit.features(x, "blocks.0.attn.qkv").shape == (2, 16, 48)

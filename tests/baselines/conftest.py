@@ -82,10 +82,35 @@ def made_up_world(folder: Path, noise: float) -> dict[str, Examples]:
     }
 
 
+def reflect(examples: Examples, folder: Path) -> Examples:
+    """Return the same examples in a world reflected about the equator."""
+    odd = {"vorticity": -1, "northward_wind": -1}
+    values = np.stack([examples.store.frame(k)[:, ::-1] for k in range(len(examples.store.time))])
+    variables = {
+        name: (("time", "latitude", "longitude"), values[:, c] * odd.get(name, 1), {"units": FIELDS.units[c]})
+        for c, name in enumerate(FIELDS.names)
+    }
+    old, place = examples.windows, {"latitude": examples.store.latitude, "longitude": examples.store.longitude}
+    coordinates = {"time": examples.store.time.astype("datetime64[ns]")} | place
+    store = write_store(xr.Dataset(variables, coordinates, {"missing_data": True}), folder, FIELDS.names, None)
+    windows = Windows(
+        old.time, len(examples.store.latitude) - old.size[0] - old.row, old.column, ~old.mirrored, old.size
+    )
+    truth = examples.truth.assign(latitude=-examples.truth["latitude"], latitude_24h=-examples.truth["latitude_24h"])
+    return Examples(store, windows, examples.table, truth, {})
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Examples]:
     """The world as an analysis shows it, with noise and gaps."""
     return made_up_world(tmp_path_factory.mktemp("world"), noise=1.0)
+
+
+@pytest.fixture(scope="session")
+def reflected(world: dict[str, Examples], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Examples]:
+    """The same windows of the world reflected about the equator."""
+    folder = tmp_path_factory.mktemp("reflected")
+    return {part: reflect(examples, folder / part) for part, examples in world.items()}
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import pytest
 from toolkit.cli.tables import aligned, metric_table, score_table
 from toolkit.cli.terminal import alone, told
 from toolkit.errors import UserError
+from toolkit.told import CellsSeen
 
 METRIC = {"value": 12.34, "low": 10.0, "high": 15.0, "unit": "km", "better": "lower"}
 
@@ -32,6 +33,23 @@ def test_shares_are_printed_once_each(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err.count("%") == 10
 
 
+def test_cells_are_told_of_in_some_thirty_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """However many there are, each line counts them; of those that fail every one is named, once."""
+    cells = CellsSeen({f"cell {k}": "" for k in range(300)})
+    for _ in range(2):
+        with told(quiet=False, verbose=False) as listener:
+            listener.stage("fitting")
+            listener.cells(seen := cells)
+            for k in range(300):
+                listener.cells(seen := seen.with_ended(f"cell {k}", "no" if k % 100 == 0 else "", 1.0))
+        lines = capsys.readouterr().err.splitlines()
+        assert sum("of 300 cells" in line for line in lines) == 31
+        assert [line.split("]  ")[1].strip() for line in lines if "Failed" in line] == [
+            f"Failed: cell {k}: no" for k in (0, 100, 200)
+        ]
+        assert lines[-1].endswith("297 of 300 cells, 3 failed")
+
+
 def test_only_the_first_of_several_processes_speaks(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,6 +75,7 @@ def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         listener.stage("training")
         listener.step({"step": 0, "loss": 1.0}, 1)
         listener.share(1.0)
+        listener.cells(CellsSeen({"a": "A"}, failed={"a": "no"}))
     assert capsys.readouterr().err == ""
 
 
@@ -68,6 +87,18 @@ def test_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: 
         listener.stage("training")
         listener.step({"step": 0, "loss": 1.5}, 2)
     assert "training" in capsys.readouterr().err
+
+
+def test_a_terminal_gets_a_table_of_cells(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the place of the bar until the next stage; a cell that fails is named above it."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with told(quiet=False, verbose=False) as listener:
+        listener.stage("fitting")
+        listener.cells(CellsSeen({"a": "probe, 8", "b": "probe, 8"}, failed={"a": "no"}))
+        listener.stage("comparing")
+    drawn = capsys.readouterr().err
+    assert drawn.index("Failed: a: no") < drawn.index("probe, 8") < drawn.index("comparing")
 
 
 def test_columns_are_aligned() -> None:

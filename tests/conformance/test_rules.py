@@ -181,6 +181,11 @@ def _no_validation(task: Task) -> Task:
     return replace(task, split=Splitting(lambda labels: task.split(labels).replace("validation", "train")))
 
 
+@breaks("parts", "strata", "must be a Series with the index of the labels")
+def _one_stratum_for_all(task: Task) -> Task:
+    return replace(task, strata=lambda labels: labels["group"].iloc[0])
+
+
 @breaks("parts", "placement", "does not fit on a grid")
 def _window_larger_than_the_world(task: Task) -> Task:
     return replace(task, inputs=replace(task.inputs, window=(512, 512)))
@@ -480,6 +485,65 @@ def _baseline_of_chance(task: Task) -> Task:
 @breaks("baselines", "baseline odd", "without the truth 'value' differs")
 def _baseline_that_knows(task: Task) -> Task:
     return _with_baseline(task, lambda examples: examples.truth[["example", "value"]].copy())
+
+
+Completed = Callable[[pd.DataFrame, object], object]
+
+
+def _with_completion(task: Task, complete: Completed) -> Task:
+    return replace(task, completions={"odd": lambda _train, _validation: complete})
+
+
+@breaks("completions", "completion odd", "it raises KeyError: 'rain_mm'")
+def _completion_that_raises(task: Task) -> Task:
+    return replace(task, completions={"odd": raises})
+
+
+@breaks("completions", "completion odd", "it returns int")
+def _completion_of_a_number(task: Task) -> Task:
+    return _with_completion(task, lambda predictions, _examples: len(predictions))
+
+
+@breaks("completions", "completion odd", "the columns differ (sure)")
+def _completion_with_a_column_more(task: Task) -> Task:
+    return _with_completion(task, lambda predictions, _examples: predictions.assign(sure=1.0))
+
+
+@breaks("completions", "completion odd", "there are 40 and 39 rows")
+def _completion_that_drops_a_row(task: Task) -> Task:
+    return _with_completion(task, lambda predictions, _examples: predictions.iloc[1:])
+
+
+@breaks("completions", "completion odd", "'example' differs in 40 rows")
+def _completion_in_another_order(task: Task) -> Task:
+    return _with_completion(task, lambda predictions, _examples: predictions.iloc[::-1])
+
+
+@breaks("completions", "completion odd", "it changes the table that it is given: 'value' differs")
+def _predictions_changed_in_place(task: Task) -> Task:
+    def complete(predictions: pd.DataFrame, _examples: object) -> pd.DataFrame:
+        predictions["value"] += 1
+        return predictions
+
+    return _with_completion(task, complete)
+
+
+@breaks("completions", "completion odd", "fitted twice, 'value' differs")
+def _completion_of_chance(task: Task) -> Task:
+    rng = np.random.default_rng()
+    return _with_completion(task, lambda predictions, _examples: predictions.assign(value=rng.normal(4, 1)))
+
+
+@breaks("completions", "completion odd", "it raises ValueError")
+def _completion_that_cannot_be_scored(task: Task) -> Task:
+    return _with_completion(task, lambda predictions, _examples: predictions.assign(value="high"))
+
+
+@breaks("completions", "completion odd", "without the truth 'value' differs")
+def _completion_that_knows(task: Task) -> Task:
+    return _with_completion(
+        task, lambda predictions, examples: predictions.assign(value=examples.truth["value"].to_numpy())
+    )
 
 
 @breaks("methods", "method scratch", "saved and loaded, it says something else")

@@ -66,3 +66,16 @@ def test_a_missing_value_is_not_a_zero(value: float) -> None:
 
     assert torch.isfinite(with_plane(value)).all()
     assert not torch.allclose(with_plane(value), with_plane(0.0))
+
+
+def test_the_layout_in_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the values of a pixel side by side or apart, fields and gradients are the same."""
+    found = []
+    for layout in (torch.channels_last, torch.contiguous_format):
+        monkeypatch.setattr("toolkit.heads.pixels._by_pixel", lambda x, to=layout: x.contiguous(memory_format=to))
+        head = trained(2)
+        field = head(features())
+        field.square().mean().backward()
+        found.append([field, *(p.grad for p in head.parameters())])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)

@@ -1,4 +1,4 @@
-"""A run folder as `toolkit finetune` leaves it, with invented numbers that hang together."""
+"""A run folder as `toolkit finetune` leaves it, and a study, with invented numbers that hang together."""
 
 import json
 from collections.abc import Callable
@@ -12,6 +12,7 @@ import yaml
 
 from toolkit.geodesy import displaced
 from toolkit.report.read import Results, read_run
+from toolkit.study.table import COLUMNS, Contrast, Curve, Line, MetricCurves, Point, Saving, StudyTable
 
 Score = dict[str, Any]
 HOURS, FIXES = 6, 28
@@ -201,3 +202,108 @@ def _storm(number: int, rng: np.random.Generator, simulated: bool) -> pd.DataFra
             "longitude_24h": np.where(gone, np.nan, np.append(longitude, np.zeros(4))[later].round(1)),
         }
     )
+
+
+STUDY_LINES = {  # name: how many times scratch's labels it is worth, the best it can do, km
+    Line("probe", "general-vit", "pretrained"): (22.0, 372.0),
+    Line("lora", "general-vit", "pretrained"): (17.0, 0.0),
+    Line("full", "general-vit", "pretrained"): (8.0, 0.0),
+    Line("lora + steering flow", "general-vit", "pretrained"): (34.0, 0.0),
+    Line("scratch", "", "scratch"): (1.0, 0.0),
+    Line("scratch + steering flow", "", "scratch"): (3.5, 0.0),
+    Line("vorticity maximum + steering flow", "", "classical"): (2.0, 505.0),
+    Line("vorticity maximum + persistence", "", "classical"): (1.2, 575.0),
+}
+STUDY_METRICS = {  # name: unit, better, of the worst and of the best 24 h position error
+    "pod": ("1", "higher", 0.21, 0.97),
+    "far": ("1", "lower", 0.82, 0.05),
+    "csi": ("1", "higher", 0.12, 0.93),
+    "hit_rate": ("%", "higher", 18.0, 96.0),
+    "mean_centre_error": ("km", "lower", 930.0, 84.0),
+    "median_centre_error": ("km", "lower", 880.0, 38.0),
+    "intensity_error": ("kt", "lower", 61.0, 9.5),
+    "position_error_24h": ("km", "lower", 950.0, 250.0),
+}
+BUDGETS, STUDY_SEEDS = (4, 8, 16, 32, 64, 125), range(5)
+
+
+@pytest.fixture(scope="session")
+def study() -> StudyTable:
+    """A study of eight methods with a failed cell, a score that is undefined, and a name that tries to break out."""
+    rng = np.random.default_rng(11)
+    metrics, rows = {}, []
+    for name, (unit, better, worst, best) in STUDY_METRICS.items():
+        curves = tuple(_study_curve(line, name, rng) for line in STUDY_LINES)
+        rows += [
+            ("hurricane", c.line.method, c.line.backbone, p.labels, "storms", seed, name, value, unit, 12.5, 840.2)
+            for c in curves
+            for p in c.points
+            for seed, value in p.seeds.items()
+        ]
+        ours, theirs = curves[:4], curves[4:]
+        contrasts = tuple(c for a in ours for b in theirs[:2] for c in _study_contrasts(a, b))
+        savings = tuple(_study_saving(a, b, better, abs(worst - best)) for a in ours for b in theirs[:3])
+        metrics[name] = MetricCurves(name, unit, better, f"what {name} </script> & means", curves, contrasts, savings)
+    rungs = ({"lr": 3e-3, "epochs": 5.0}, {"lr": 1e-3, "epochs": 10.0})
+    trials = [{"settings": rung, "validation": loss} for rung, loss in zip(rungs, (0.731, 0.688), strict=True)]
+    chosen = [
+        {
+            "method": line.method, "backbone": line.backbone, "labels": labels, "trials": trials,
+            "chosen": 1,
+        }
+        for line in STUDY_LINES for labels in (4, 32) if line.kind != "classical"
+    ]  # fmt: skip
+    about = {
+        "command": "toolkit study hurricane --labels 4,8,16,32,64,all --seeds 5 --out 'my studies/<h>'",
+        "world": "small", "simulated": True, "seeds": 5, "budgets": list(BUDGETS), "settings": {"trials": 2},
+    }  # fmt: skip
+    failed = {"full, general-vit, 16 storms, seed 3": "TrainingError: the loss is <NaN>\nat step 40"}
+    cells = pd.DataFrame(rows, columns=list(COLUMNS))
+    return StudyTable("hurricane", "position_error_24h", "storms", 60, metrics, cells, tuple(chosen), failed, about)
+
+
+def _study_curve(line: Line, name: str, rng: np.random.Generator) -> Curve:
+    worth, floor = STUDY_LINES[line]
+    _, _, worst, best = STUDY_METRICS[name]
+    points = []
+    for labels in BUDGETS:
+        error = max(250 + 700 * (worth * labels) ** -0.3, floor + 90 * labels**-0.6 if floor else 0)
+        value = worst + (best - worst) * (950 - error) / 700
+        half = abs(best - worst) * 0.07 / labels**0.2
+        seeds: dict[int, float | None] = {seed: value + half * rng.normal(0, 0.6) for seed in STUDY_SEEDS}
+        if line.method == "full" and labels == 16:
+            del seeds[3]
+        if line.kind == "classical" and name == "intensity_error" and labels == 4:
+            points.append(Point(labels, None, None, None, dict.fromkeys(seeds)))
+            continue
+        mean = float(np.mean([value for value in seeds.values() if value is not None]))
+        points.append(Point(labels, mean, mean - half, mean + 1.2 * half, seeds))
+    return Curve(line, tuple(points))
+
+
+def _study_contrasts(ours: Curve, theirs: Curve) -> list[Contrast]:
+    drawn = []
+    for a, b in zip(ours.points, theirs.points, strict=True):
+        assert a.value is not None
+        assert b.value is not None
+        value, half = a.value - b.value, 0.12 * abs(a.value)
+        p_value = 0.003 if abs(value) > half else 0.4
+        drawn.append(Contrast(ours.line, theirs.line, a.labels, value, value - half, value + half, p_value))
+    return drawn
+
+
+def _study_saving(ours: Curve, theirs: Curve, better: str, span: float) -> Saving:
+    """Interpolate where the curve reaches the other's last score, worst to best turned into 0 to 1."""
+    sign = -1 if better == "lower" else 1
+    goal = sign * (theirs.points[-1].value or 0) / span
+    reached = np.maximum.accumulate([sign * (point.value or 0) / span for point in ours.points])
+    full = theirs.points[-1].labels
+    if reached[-1] < goal:
+        return Saving(
+            ours.line, theirs.line, full, None, False, None, None, 1.4, "not reached with 125 storms, at most 1.4 times"
+        )
+    needed = float(np.exp2(np.interp(goal, reached, np.log2(BUDGETS))))
+    at_least, saved = bool(goal <= reached[0]), full / needed
+    high = None if at_least else 1.9 * saved
+    words = f"{'at least ' * at_least}{saved:.0f} times [{0.6 * saved:.0f}, {f'{high:.0f}]' if high else '...)'}"
+    return Saving(ours.line, theirs.line, full, needed, at_least, saved, 0.6 * saved, high, words)

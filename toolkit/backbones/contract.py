@@ -14,16 +14,44 @@ from toolkit.errors import UserError, unknown
 class Network(nn.Module):
     """A network from windows (b, planes, h, w) to tokens (b, h w / patch^2, dim), row by row from the north-west.
 
-    A kind's own network sets `spec`; `blocks`, its consecutive parts, of which LoRA updates the last; and
-    `forward_features`. Missing values come as NaN (see `FeatureSpec`) and must not reach the tokens.
+    A kind's own network sets `spec` and `blocks`, its consecutive parts, of which LoRA updates the last. It says what
+    goes before them (`stem`) and after them (`tail`), or else the whole way (`forward_features`); what blocks that are
+    not trained put out can be kept only in the first case. Missing values come as NaN (see `FeatureSpec`) and must not
+    reach the tokens.
     """
 
     spec: FeatureSpec
     blocks: Iterable[nn.Module]
 
+    def stem(self, x: Tensor) -> Tensor:
+        """Return what the first block is given of windows (b, planes, h, w)."""
+        raise NotImplementedError
+
+    def tail(self, state: Tensor) -> Tensor:
+        """Return the tokens (b, n, dim) from what the last block puts out."""
+        raise NotImplementedError
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether the network is stem, blocks and tail, one after the other."""
+        return type(self).forward_features is Network.forward_features
+
+    def until(self, x: Tensor, block: int) -> Tensor:
+        """Return what the block of this number is given of windows (b, planes, h, w)."""
+        state = self.stem(x)
+        for part in list(self.blocks)[:block]:
+            state = part(state)
+        return state
+
+    def onward(self, state: Tensor, block: int) -> Tensor:
+        """Return the tokens (b, n, dim) from what the block of this number is given."""
+        for part in list(self.blocks)[block:]:
+            state = part(state)
+        return self.tail(state)
+
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the tokens (b, n, dim) of windows (b, planes, h, w)."""
-        raise NotImplementedError
+        return self.onward(self.stem(x), 0)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the tokens (b, n, dim) of windows (b, planes, h, w)."""

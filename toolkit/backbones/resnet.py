@@ -23,6 +23,7 @@ from toolkit.data.log_modulus import LogModulus
 
 CHANNELS = (16, 32, 64, 128)
 BLOCKS_PER_STAGE = 6
+STAGES = ("layer1", "layer2", "layer3", "layer4")
 PATCH = 32
 BATCH_NORM_EPSILON = 1.001e-5
 
@@ -58,18 +59,24 @@ class ResNet(Network):
         self.blocks = (*self.layer1, *self.layer2, *self.layer3, *self.layer4)
         self.apply(he_normal)
 
-    def forward_features(self, x: Tensor) -> Tensor:
-        """Return the tokens (b, h w / 32^2, 128) of windows (b, planes, h, w)."""
+    def stem(self, x: Tensor) -> Tensor:
+        """Return maps (b, 16, h / 4, w / 4) of windows (b, planes, h, w)."""
         check_window(self.spec, x)
         known = torch.where(torch.isfinite(x[:, :-1]), x[:, :-1], 0.0)
-        out = self.maxpool(self.act1(self.bn1(self.conv1(self.log_modulus(known)))))
-        out = self.layer4(self.layer3(self.layer2(self.layer1(out))))
-        return out.flatten(2).transpose(1, 2)
+        return self.maxpool(self.act1(self.bn1(self.conv1(self.log_modulus(known)))))
+
+    def tail(self, state: Tensor) -> Tensor:
+        """Return the tokens (b, h w / 32^2, 128) of the last maps (b, 128, h / 32, w / 32)."""
+        return state.flatten(2).transpose(1, 2)
+
+    def features(self, x: Tensor, layer: str) -> Tensor:
+        """Return what a layer puts out, as every network does; a stage puts out what its last block does."""
+        return super().features(x, f"{layer}.{BLOCKS_PER_STAGE - 1}" if layer in STAGES else layer)
 
 
 def _stages(net: TimmResNet) -> list[nn.Sequential]:
     """Take the stages out of timm's network, and out of them the batch norms of projections: AtmoDist has none."""
-    stages: list[Any] = [net.get_submodule(f"layer{number}") for number in range(1, len(CHANNELS) + 1)]
+    stages: list[Any] = [net.get_submodule(name) for name in STAGES]
     for first, *_ in stages:
         if first.downsample is not None:
             first.downsample = first.downsample[0]

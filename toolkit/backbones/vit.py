@@ -39,18 +39,16 @@ class ViT(Network):
         self.norm = nn.LayerNorm(spec.dim)
         self._positions: dict[tuple[int, int], Tensor] = {}
 
-    def forward_features(self, x: Tensor) -> Tensor:
-        """Return the tokens (b, n, dim) of windows (b, planes, h, w)."""
-        tokens = self._embed(x)
-        for block in self.blocks:
-            tokens = block(tokens)
-        return self.norm(tokens)
-
-    def _embed(self, x: Tensor) -> Tensor:
+    def stem(self, x: Tensor) -> Tensor:
+        """Return the embedded patches (b, n, dim) of windows (b, planes, h, w), with their positions."""
         check_window(self.spec, x)
         grid = (x.shape[-2] // self.spec.patch, x.shape[-1] // self.spec.patch)
         tokens = self.patch_embed(with_validity(x)).flatten(2).transpose(1, 2)
         return tokens + self._position(grid, tokens)
+
+    def tail(self, state: Tensor) -> Tensor:
+        """Return the tokens (b, n, dim), normalised."""
+        return self.norm(state)
 
     def _position(self, grid: tuple[int, int], like: Tensor) -> Tensor:
         if grid not in self._positions:

@@ -1,4 +1,4 @@
-"""Candidates: the maxima of smoothed cyclonic vorticity in a window, to a fraction of a pixel."""
+"""Candidates: the maxima of smoothed cyclonic vorticity in a window, to a fraction of a pixel, or places given."""
 
 from dataclasses import dataclass
 
@@ -61,10 +61,26 @@ def find_candidates(examples: Examples, smoothing_km: float) -> Candidates:
 
     smoothing_km: standard deviation of the Gaussian that smooths it. UserError where the store lacks a field.
     """
-    fields = examples.fields(FIELDS)
-    known = ~np.isnan(fields)
-    fields = _filled(fields, known)
-    return Candidates(examples, fields, known[:, :, 0], maxima(examples, fields[:, -1, 0], smoothing_km))
+    fields, known = _seen(examples)
+    return Candidates(examples, fields, known, maxima(examples, fields[:, -1, 0], smoothing_km))
+
+
+def given_candidates(examples: Examples, places: pd.DataFrame, smoothing_km: float) -> Candidates:
+    """Return places (example, latitude, longitude) as candidates, row by row, whether vorticity has a maximum or not.
+
+    `peak` is that of the nearest pixel; a place beyond the window's edge is looked at on the edge. A maximum that
+    `find_candidates` has found is the same candidate here.
+    """
+    fields, known = _seen(examples)
+    smooth, orientation = _cyclonic(examples, fields[:, -1, 0], smoothing_km)
+    example = places["example"].to_numpy(np.intp)
+    latitude, longitude = places["latitude"].to_numpy(np.float64), places["longitude"].to_numpy(np.float64)
+    y, x = examples.pixels(example, latitude, longitude)
+    y, x = y.clip(0, smooth.shape[1] - 1), x.clip(0, smooth.shape[2] - 1)
+    row, column = np.rint(y).astype(int), np.rint(x).astype(int)
+    table = {"example": example, "latitude": latitude, "longitude": longitude, "y": y, "x": x}
+    table |= {"peak": smooth[example, row, column]} | _turning(examples, example, orientation[example, row])
+    return Candidates(examples, fields, known, pd.DataFrame(table))
 
 
 def maxima(examples: Examples, vorticity: Fields, smoothing_km: float) -> pd.DataFrame:
@@ -73,10 +89,8 @@ def maxima(examples: Examples, vorticity: Fields, smoothing_km: float) -> pd.Dat
     Vorticity turns its sign at the equator, so that each hemisphere's cyclones are maxima. A maximum at the window's
     edge is none for certain, and what lies there does not count as in the window: it is left out.
     """
-    orientation = np.where(examples.latitudes() >= 0, 1, -1)
-    pixel_km = kilometres_per_pixel(examples.store)
-    smooth = _smoothed(vorticity * orientation[:, :, None], smoothing_km / pixel_km)
-    reach = max(1, round(APART_KM / pixel_km))
+    smooth, orientation = _cyclonic(examples, vorticity, smoothing_km)
+    reach = max(1, round(APART_KM / kilometres_per_pixel(examples.store)))
     is_peak = (smooth == maximum_filter(smooth, (1, 2 * reach + 1, 2 * reach + 1))) & (smooth > 0)
     is_peak &= ~np.isnan(vorticity)
     example, y, x = np.nonzero(is_peak)
@@ -88,10 +102,28 @@ def maxima(examples: Examples, vorticity: Fields, smoothing_km: float) -> pd.Dat
     sub_x = x + _vertex(around[example, y + 1, x], peak, around[example, y + 1, x + 2])
     latitude, longitude = examples.degrees(example, sub_y, sub_x)
     table = {"example": example, "latitude": latitude, "longitude": longitude, "y": sub_y, "x": sub_x, "peak": peak}
-    table["orientation"] = orientation[example, y]
-    table["poleward"] = np.where(examples.mirrored(example), -1, 1) * table["orientation"]
+    table |= _turning(examples, example, orientation[example, y])
     inside = well_inside(sub_y, smooth.shape[1]) & well_inside(sub_x, smooth.shape[2])
     return pd.DataFrame(table)[inside].reset_index(drop=True)
+
+
+def _seen(examples: Examples) -> tuple[Fields, NDArray[np.bool_]]:
+    """Return the fields with gaps filled, and where vorticity was not a gap, as `Candidates` has them."""
+    fields = examples.fields(FIELDS)
+    known = ~np.isnan(fields)
+    return _filled(fields, known), known[:, :, 0]
+
+
+def _cyclonic(examples: Examples, vorticity: Fields, smoothing_km: float) -> tuple[Fields, NDArray[np.int64]]:
+    """Return smoothed vorticity (n, h, w), positive where it is cyclonic, and the orientation of every row (n, h)."""
+    orientation = np.where(examples.latitudes() >= 0, 1, -1)
+    turned = vorticity * orientation[:, :, None]
+    return _smoothed(turned, smoothing_km / kilometres_per_pixel(examples.store)), orientation
+
+
+def _turning(examples: Examples, example: NDArray[np.intp], orientation: NDArray[np.int64]) -> dict[str, NDArray]:
+    """Return the columns orientation and poleward of candidates."""
+    return {"orientation": orientation, "poleward": np.where(examples.mirrored(example), -1, 1) * orientation}
 
 
 def _filled(fields: Fields, known: NDArray[np.bool_]) -> Fields:

@@ -82,13 +82,23 @@ def identify(candidates: Candidates, objects: Objects) -> Identified:
     return Identified(candidates, row)
 
 
+def check_labelled(train: Examples, validation: Examples, objects: Objects) -> None:
+    """Raise `UserError` where either has no object to learn from."""
+    for name, examples in (("training", train), ("validation", validation)):
+        if examples.truth.empty:
+            raise UserError(
+                f"There are no {objects.many} in the {name} windows, so a baseline has nothing to learn from. "
+                "Add labels."
+            )
+
+
 def vorticity_maximum(train: Examples, validation: Examples, sought: Sought) -> Detection:
     """Detect by the maximum alone: the greater it is, the likelier and the stronger the object.
 
     The smoothing is the one with the best csi on the validation windows.
     Raises UserError where there is no object to learn from.
     """
-    _check(train, validation, sought)
+    check_labelled(train, validation, sought.objects)
     smoothing_km = max(SMOOTHING_KM, key=lambda km: _csi(find_candidates(validation, km), sought.objects))
     return _fitted(train, validation, sought, smoothing_km, lambda found: found.column("peak")[:, None], (1,))
 
@@ -100,7 +110,7 @@ def matched_template(train: Examples, validation: Examples, sought: Sought) -> D
     squares and products tell the convergence that goes with a strong vortex from that which goes with a weak one.
     Raises UserError where there is no object to learn from.
     """
-    _check(train, validation, sought)
+    check_labelled(train, validation, sought.objects)
     return _fitted(train, validation, sought, SMOOTHING_KM[1], _rings, (1, 2))
 
 
@@ -147,15 +157,6 @@ def _fitted(
         return replace(found, table=found.table.assign(**stated))
 
     return Detection(detect, *parts)
-
-
-def _check(train: Examples, validation: Examples, sought: Sought) -> None:
-    for name, examples in (("training", train), ("validation", validation)):
-        if examples.truth.empty:
-            raise UserError(
-                f"There are no {sought.objects.many} in the {name} windows, so a baseline has nothing to learn from. "
-                "Add labels."
-            )
 
 
 def _csi(candidates: Candidates, objects: Objects) -> float:

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from toolkit.baselines.candidates import Array, Candidates
 from toolkit.baselines.detection import Detector, Sought
-from toolkit.baselines.displacement import Displacement
+from toolkit.baselines.displacement import Displace, Displacement
 from toolkit.examples import Examples
 from toolkit.task import Baseline
 
@@ -25,10 +26,14 @@ def moving_objects(detector: Detector, displacement: Displacement, sought: Sough
 
         def predict(examples: Examples) -> pd.DataFrame:
             found = detection.detect(examples)
-            latitude, longitude = displace(found) if len(found) else (np.empty(0), np.empty(0))
-            later = {f"latitude{suffix}": latitude, f"longitude{suffix}": longitude}
-            return found.table[columns].assign(**later)
+            return found.table[columns].assign(**later_places(displace, found, suffix))
 
         return predict
 
     return fit
+
+
+def later_places(displace: Displace, found: Candidates, suffix: str) -> dict[str, Array]:
+    """Return where the candidates will be, as the columns latitude and longitude with the suffix."""
+    latitude, longitude = displace(found) if len(found) else (np.empty(0), np.empty(0))
+    return {f"latitude{suffix}": latitude, f"longitude{suffix}": longitude}

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli import about, compare, config, data, examine, features, runs, tasks, training
+from toolkit.cli import about, compare, config, data, examine, features, runs, study, tasks, training
 from toolkit.cli.terminal import Guarded, alone
 
 SHARED = ("pretrain", "finetune")
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.command()(training.pretrain)
 app.command()(training.finetune)
+app.command()(study.study)
 app.command()(compare.compare)
 app.command()(runs.evaluate)
 app.command()(runs.predict)

@@ -16,14 +16,18 @@ from typer.core import TyperGroup
 from toolkit.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress
 
-    from toolkit.told import Told
+    from toolkit.told import CellsSeen, Told
 
 RESUME = "toolkit.resume"
 INTERRUPTED = 130
 LINES = 10
-"""Without a terminal so many lines are printed of a stage; ten times as many with --verbose."""
+"""Without a terminal so many lines are printed of a stage, three times as many of its cells; ten times with --verbose.
+"""
+KINDS = 20
+"""So many kinds of cells are shown on a terminal that is high enough."""
 
 
 class Guarded(TyperGroup):
@@ -63,7 +67,7 @@ def print_json(content: Any) -> None:
 
 @contextmanager
 def told(quiet: bool, verbose: bool) -> Iterator["Told"]:
-    """Yield whom a long job tells: one bar on a terminal, lines otherwise, nothing when quiet.
+    """Yield whom a long job tells: one bar, or a table of cells, on a terminal, lines otherwise, nothing when quiet.
 
     Of several processes launched together the first one speaks.
     """
@@ -75,47 +79,79 @@ def told(quiet: bool, verbose: bool) -> Iterator["Told"]:
         if quiet or os.environ.get("RANK", "0") != "0":
             yield Told()
         elif sys.stderr.isatty():
-            with _bar() as bar:
-                yield _on_bar(bar)
+            with _drawn() as listener:
+                yield listener
         else:
             yield _in_lines(10 * LINES if verbose else LINES)
 
 
-def _bar() -> "Progress":
-    from rich.console import Console
+@contextmanager
+def _drawn() -> Iterator["Told"]:
+    """Yield whom a job tells that is shown as one bar, or as a table of its cells where it has some."""
+    from rich.console import Console, Group, RenderableType
+    from rich.live import Live
+    from rich.text import Text
+
+    from toolkit.cli.cells_shown import cells_table
+    from toolkit.told import Told
+
+    console = Console(stderr=True)
+    bar = _bar(console)
+    known: list[CellsSeen] = []
+    task = bar.add_task("starting", total=None, note="")
+
+    def picture() -> RenderableType:
+        if not known:
+            return bar
+        kinds = max(3, min(KINDS, console.height - 5))
+        return Group(Text(bar.tasks[task].description), cells_table(known[0], time.monotonic(), kinds))
+
+    with Live(get_renderable=picture, console=console, transient=True, refresh_per_second=10) as live:
+
+        def stage(text: str) -> None:
+            known.clear()
+            bar.reset(task, description=text, total=None, note="")
+            live.refresh()
+
+        def step(numbers: dict[str, float], steps: int) -> None:
+            bar.update(task, total=steps, completed=numbers["step"] + 1, note=f"loss {numbers['loss']:.3f}")
+
+        def share(part: float) -> None:
+            bar.update(task, total=1.0, completed=part)
+
+        def cells(seen: "CellsSeen") -> None:
+            told_before = len(known[0].failed) if known else 0
+            for text in _failures(seen, told_before):
+                console.print(Text(text))
+            known[:] = [seen]
+            live.refresh()
+
+        yield Told(stage, step, share, cells)
+
+
+def _bar(console: "Console") -> "Progress":
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     shown = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
-    return Progress(*shown, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+    return Progress(*shown, TimeElapsedColumn(), TimeRemainingColumn(), console=console)
 
 
-def _on_bar(bar: "Progress") -> "Told":
-    from toolkit.told import Told
-
-    task = bar.add_task("starting", total=None, note="")
-
-    def stage(text: str) -> None:
-        bar.reset(task, description=text, total=None, note="")
-
-    def step(numbers: dict[str, float], steps: int) -> None:
-        bar.update(task, total=steps, completed=numbers["step"] + 1, note=f"loss {numbers['loss']:.3f}")
-
-    def share(part: float) -> None:
-        bar.update(task, total=1.0, completed=part)
-
-    return Told(stage, step, share)
+def _failures(seen: "CellsSeen", told_before: int) -> list[str]:
+    """Return a line for every cell that failed, but for so many that have been told of."""
+    return [f"Failed: {name}: {error}" for name, error in list(seen.failed.items())[told_before:]]
 
 
 def _in_lines(lines: int) -> "Told":
+    from toolkit.cli.cells_shown import cells_line
     from toolkit.told import Told
 
-    state = {"line": 0, "began": time.monotonic()}
+    state = {"line": 0, "began": time.monotonic(), "cells": -1, "failed": 0}
 
     def say(text: str) -> None:
         typer.echo(f"[{time.monotonic() - state['began']:6.1f} s] {text}", err=True)
 
     def stage(text: str) -> None:
-        state["line"] = 0
+        state.update(line=0, cells=-1, failed=0)
         say(text)
 
     def at(part: float, text: Callable[[], str]) -> None:
@@ -131,4 +167,14 @@ def _in_lines(lines: int) -> "Told":
     def share(part: float) -> None:
         at(part, lambda: f"  {100 * part:.0f} %")
 
-    return Told(stage, step, share)
+    def cells(seen: "CellsSeen") -> None:
+        for text in _failures(seen, int(state["failed"])):
+            say(f"  {text}")
+        state["failed"] = len(seen.failed)
+        new = len(seen.kinds) - len(seen.kept)
+        line = 3 * lines * seen.ended // new if new else 0
+        if line > state["cells"]:
+            state["cells"] = line
+            say(f"  {cells_line(seen, time.monotonic())}")
+
+    return Told(stage, step, share, cells)

@@ -2,12 +2,10 @@
 
 import json
 import shutil
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import joblib
 from filelock import FileLock
 
 from toolkit.backbones.card import Card
@@ -18,18 +16,14 @@ from toolkit.comparison.settings import changed_settings
 from toolkit.compute import operations_of_step
 from toolkit.config import FinetuneSettings, PretrainSettings, Settings
 from toolkit.data.prepare import prepared
-from toolkit.errors import UserError
 from toolkit.files import made_once, whole_folder, write_json
 from toolkit.finetune_run import run_finetune
-from toolkit.installed import said
 from toolkit.pretexts.draw import normalisation_for, unlabelled
 from toolkit.pretexts.known import pretext_named
 from toolkit.pretexts.made import cached_target, stored_variables
 from toolkit.pretrain_run import recipe_of, run_pretrain
 from toolkit.runfolder import RunFolder
 from toolkit.told import Told
-
-Cells = Mapping[str, Callable[[], object]]
 
 
 def counted_step(settings: PretrainSettings, name: str) -> int:
@@ -89,44 +83,6 @@ def probe_cell(settings: FinetuneSettings, folder: Path, command: Sequence[str])
     with FileLock(folder.with_name(f".{folder.name}.lock")):
         if not is_finished(folder):
             run_finetune(probed_task(settings), settings, _resumed(folder, settings, command), Told())
-
-
-def run_cells(cells: Cells, jobs: int, told: Callable[[str], None]) -> dict[str, str]:
-    """Run the cells, so many at a time, and return what went wrong, {cell: error}; one that fails stops no other.
-
-    `told` hears of every cell that ends. Raises `UserError` where a process was killed.
-    """
-    failed: dict[str, str] = {}
-    work = (joblib.delayed(_attempted)(name, cell) for name, cell in cells.items())
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        ended = joblib.Parallel(n_jobs=min(jobs, max(len(cells), 1)), return_as="generator_unordered")(work)
-        try:
-            for count, (name, error) in enumerate(ended, 1):
-                told(f"{count} of {len(cells)}: {name}" + (f" failed: {error}" if error else ""))
-                failed |= {name: error} if error else {}
-        except joblib.externals.loky.process_executor.BrokenProcessPool as error:
-            raise UserError(
-                "A process of the comparison was killed, most likely for want of memory. Go on with --resume and "
-                "fewer --jobs."
-            ) from error
-    return failed
-
-
-def _attempted(name: str, cell: Callable[[], object]) -> tuple[str, str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # every process would say the same
-        return name, attempted(cell)
-
-
-def attempted(cell: Callable[[], object]) -> str:
-    """Do something and return what went wrong, "" for nothing."""
-    try:
-        cell()
-    except UserError as error:
-        return str(error)
-    except Exception as error:  # a pretext, a backbone or a task is somebody else's code
-        return said(error)
-    return ""
 
 
 def _resumed(folder: Path, settings: Settings, command: Sequence[str]) -> RunFolder:

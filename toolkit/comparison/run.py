@@ -1,10 +1,11 @@
 """`toolkit compare`: the cells that are not finished yet, then the table of all that are."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from toolkit.comparison.cells import attempted, counted_step, pretrain_cell, probe_cell, random_cell, run_cells
+from toolkit.comparison.cells import counted_step, pretrain_cell, probe_cell, random_cell
 from toolkit.comparison.plan import (
     NONE,
     REFERENCE,
@@ -18,9 +19,11 @@ from toolkit.comparison.settings import check_probes
 from toolkit.comparison.table import Table, filled_table
 from toolkit.compute import steps_for
 from toolkit.errors import UserError
+from toolkit.fan_out import attempted, run_cells
 from toolkit.finetune_run import found_origin
 from toolkit.runfolder import RunFolder, check_folder, open_run
 from toolkit.told import Told
+from toolkit.workers import OneMachine
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def run_comparison(comparison: Comparison, folder: RunFolder, jobs: int, told: T
         if not cells:
             return {}
         told.stage(f"{what}, {len(cells)} to do")
-        return run_cells(cells, jobs, told.stage)
+        return run_cells(cells, OneMachine(jobs), told, kind=_kind)
 
     failed = run("random weights", _random_cells(comparison, folders))
     failed |= run(
@@ -96,6 +99,11 @@ def run_comparison(comparison: Comparison, folder: RunFolder, jobs: int, told: T
 def cell_name(pretext: str, seed: int, task: str = "") -> str:
     """Return what a cell is called when it is told of."""
     return f"{pretext}, seed {seed}" + (f", {task}" if task else "")
+
+
+def _kind(cell: str) -> str:
+    """Return a cell's name without its seed: the cells that take as long as each other."""
+    return re.sub(r", seed \d+", "", cell)
 
 
 def _listed(failed: Mapping[str, str]) -> str:

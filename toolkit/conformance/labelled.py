@@ -14,7 +14,7 @@ from toolkit.conformance.tables import difference
 from toolkit.labels import checked_labels
 from toolkit.leaks import leaks, read_split
 from toolkit.runfolder import write_split
-from toolkit.split import NO_PART, PARTS, Apart
+from toolkit.split import NO_PART, PARTS, Apart, group_strata
 
 PLACE = ("time", "latitude", "longitude", "group")
 
@@ -40,7 +40,7 @@ def labels(subject: Subject) -> Iterator[Problem]:
 
 
 def parts(subject: Subject) -> Iterator[Problem]:
-    """Each row belongs to train, validation, test or none; each part has rows, and windows on them."""
+    """Each row is in train, validation, test or none, and has a stratum; each part has rows, and windows on them."""
     with at("split"):
         labelled = subject.labels
         part = subject.task.split(labelled)
@@ -56,6 +56,8 @@ def parts(subject: Subject) -> Iterator[Problem]:
         if not material.rows(name).any():
             yield Problem("split", f"no row falls into the part {name}.", "Add labels, or split them another way.")
             return
+    with at("strata"):
+        group_strata(material.labels, subject.task.strata)
     with at("placement"):
         cut = subject.parts
     for name in PARTS:

@@ -10,7 +10,8 @@ from toolkit.conformance.problems import Problem, at
 from toolkit.conformance.subject import Subject
 from toolkit.conformance.tables import difference_of_arrays
 from toolkit.evaluate import outputs
-from toolkit.parts import Batch, Parts, inputs
+from toolkit.frozen import feed
+from toolkit.parts import Batch, Parts
 
 BATCH = 8
 
@@ -92,8 +93,7 @@ def loss(subject: Subject) -> Iterator[Problem]:
 
 @torch.no_grad()
 def _batch(parts: Parts, subject: Subject) -> Batch:
-    x, columns = inputs(parts, subject.train, np.arange(min(BATCH, len(subject.train))))
-    return x, parts.readouts(x), columns
+    return feed(parts, subject.train, "cpu")(np.arange(min(BATCH, len(subject.train))))
 
 
 def _not_targets(targets: object, n: int) -> str:

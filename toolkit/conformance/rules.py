@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from toolkit.conformance.compared import baselines
+from toolkit.conformance.compared import baselines, completions
 from toolkit.conformance.declared import description, inputs, metric_list
 from toolkit.conformance.labelled import apart, blind_split, columns, labels, parts, sample
 from toolkit.conformance.modelled import encode, head, loss
@@ -53,6 +53,7 @@ RULES = (
     Rule("chunks", chunks, ("scores",)),
     Rule("perfect", perfect, ("scores",)),
     Rule("baselines", baselines, ("scores",)),
+    Rule("completions", completions, ("scores",)),
     Rule("methods", methods, ("loss",)),
 )
 """All rules; each comes after those it needs."""

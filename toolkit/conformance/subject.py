@@ -16,8 +16,8 @@ from toolkit.config import FinetuneSettings
 from toolkit.conformance.tables import spread
 from toolkit.evaluate import outputs
 from toolkit.examples import Examples, cut_examples
-from toolkit.finetune import built
 from toolkit.labels import checked_labels
+from toolkit.methods import built
 from toolkit.origin import Material, Origin, gathered_material
 from toolkit.parts import Parts, check_store
 from toolkit.split import PARTS, TEST, TRAIN, VALIDATION, chosen_groups

@@ -9,8 +9,8 @@ import numpy as np
 from toolkit.conformance.problems import Problem, Stopped, at
 from toolkit.conformance.subject import Subject
 from toolkit.evaluate import outputs
-from toolkit.finetune import schedule_of
-from toolkit.fit import fit
+from toolkit.fit import fit, seen
+from toolkit.methods import schedule_of
 from toolkit.saved import Saved, load_adapted, save_adapted
 from toolkit.train import Run
 
@@ -33,7 +33,8 @@ def _one(subject: Subject, method: str, folder: Path) -> Iterator[Problem]:
     with at(place):
         parts = subject.model(method)
         schedule = schedule_of(settings, method, len(subject.train))
-        fit(task, parts, subject.train, subject.validation, schedule, Run(folder))
+        training, validation = (seen(parts, examples, "cpu") for examples in (subject.train, subject.validation))
+        fit(task, parts, training, validation, schedule, Run(folder))
         before = outputs(parts, subject.test)
     if not np.isfinite(before).all():
         yield Problem(place, "after one step its output is not finite.", "Bound the loss, or scale the targets near 1.")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.hurricane.baselines import BASELINES
+from tasks.hurricane.baselines import BASELINES, COMPLETIONS
 from tasks.hurricane.scores import METRICS, choose
 from toolkit.baselines.candidates import find_candidates
 from toolkit.data.store import Store
@@ -49,3 +49,17 @@ def test_without_storms_there_is_nothing_to_learn(name: str, parts: list[Example
     train, test = parts
     with pytest.raises(UserError, match="There are no storms in the training windows"):
         BASELINES[name](replace(train, truth=train.truth.iloc[:0]), test)
+
+
+@pytest.mark.parametrize("name", COMPLETIONS)
+def test_every_completion_answers_for_the_day_after_alone(name: str, parts: list[Examples]) -> None:
+    """Each replaces the place in 24 h of every cyclone that a model states, by what it learned: all go the same way."""
+    train, test = parts
+    columns = ["example", "latitude", "longitude", "wind_kt"]
+    model = test.truth[columns].assign(probability=0.9, latitude_24h=0.0, longitude_24h=0.0)
+    stated = COMPLETIONS[name](train, test)(model, test)
+    assert list(stated) == list(model)
+    pd.testing.assert_frame_equal(stated[[*columns, "probability"]], model[[*columns, "probability"]])
+    values = evaluate_metrics(METRICS, stated, test.truth, test.table).values()
+    assert values["position_error_24h"] < 250
+    assert values["median_centre_error"] == 0

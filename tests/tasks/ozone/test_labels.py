@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.ozone.labels import daily_rows
+from tasks.ozone.labels import area, daily_rows
 from toolkit.data.forecast_rows import input_columns, lead_columns, past_columns
 from toolkit.errors import UserError
 
@@ -117,3 +117,10 @@ def test_labels_without_consecutive_days_are_an_error(tmp_path: Path) -> None:
         daily_rows(write(tmp_path, np.full((3, 2), 40.0)), "eu")
     with pytest.raises(UserError, match="No definition of the daily ozone maximum 'uk'"):
         daily_rows(tmp_path, "uk")
+
+
+def test_stations_are_of_the_kind_that_their_table_says(tmp_path: Path) -> None:
+    """Budgets are drawn in proportion to the types of area; a table that has none has one kind."""
+    rows, _ = daily_rows(write(tmp_path, np.ones((3, 24 * DAYS))), "eu")
+    assert set(area(rows)) == {"rural"}
+    assert set(area(rows.drop(columns="type_of_area"))) == {""}

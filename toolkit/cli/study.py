@@ -1,0 +1,168 @@
+"""`toolkit study`: how many labels pretraining saves."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from toolkit.cli import options
+from toolkit.cli.tables import aligned
+from toolkit.cli.terminal import can_resume, print_json, told
+
+if TYPE_CHECKING:
+    from toolkit.study.plan import Study
+    from toolkit.study.run import Stage
+    from toolkit.study.table import StudyTable
+
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST", help="Budgets of labelled groups, such as 8,16,all; by default 4, 8, 16, ... and all."
+    ),
+]
+Methods = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="Of probe, lora, full, scratch and classical (the task's baselines); without full by default.",
+    ),
+]
+Backbones = Annotated[str | None, typer.Option(metavar="LIST", help="Backbones, shipped ones or folders.")]
+Ladder = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="YAML file of the settings to try, {method: [{setting: value}]}.")
+]
+SubsetsFile = Annotated[
+    Path | None, typer.Option("--subsets", metavar="FILE", help="The subsets.json of another study, to be used again.")
+]
+Seeds = Annotated[int, typer.Option(min=1, help="Subsets and trainings of every cell, seeds 0, 1, ...")]
+Tries = Annotated[int, typer.Option(min=1, help="Settings tried for every method and budget; validation chooses.")]
+Jobs = Annotated[int, typer.Option(min=1, help="How many cells run at a time, with one thread each.")]
+Backend = Annotated[str, typer.Option(help="loky (this machine) or dask (a cluster).")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the study in the folder; what is finished stays.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove the study in the folder and begin again.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what there is to do, what is done, and how long it takes.")
+]
+Scheduler = Annotated[str | None, typer.Option(metavar="ADDRESS", help="Of the dask scheduler, tcp://HOST:8786.")]
+
+
+def study(
+    context: typer.Context,
+    task: Annotated[str, typer.Argument(help="Installed task, or the path of a .py file.")],
+    overrides: options.Overrides = None,
+    config: options.Config = None,
+    labels: Labels = None,
+    methods: Methods = None,
+    backbones: Backbones = None,
+    seeds: Seeds = 5,
+    tries: Tries = 2,
+    ladder: Ladder = None,
+    subsets: SubsetsFile = None,
+    world: options.World = None,
+    data: options.Data = None,
+    out: options.Out = None,
+    jobs: Jobs = 1,
+    backend: Backend = "loky",
+    scheduler: Scheduler = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    json: options.Json = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Measure how many labels pretraining saves: a task with few labels and with many, by every method.
+
+    Exits with 1 where a cell failed; the report has all others, and --resume tries the failed ones again.
+    """
+    from toolkit.report.study import write_study_pages
+    from toolkit.runfolder import RunFolder, check_folder
+    from toolkit.study.gathered import gathered
+    from toolkit.study.plan import Folders
+    from toolkit.study.run import run_study
+    from toolkit.study.settings import planned
+    from toolkit.workers import workers_named
+
+    workers = workers_named(backend, scheduler or "", jobs)
+    folder = RunFolder((out or Path("studies") / Path(task).stem).resolve(), resume, overwrite, can_resume(context))
+    with told(quiet, verbose) as listener:
+        if not dry_run:
+            check_folder(folder.path, resume, overwrite)
+        given = {"world": world, "data": data}
+        names = (_listed(methods), _listed(backbones))
+        plan = planned(task, config, overrides or (), given, labels, *names, seeds, tries, ladder, subsets, listener)
+        if dry_run:
+            _say_plan(*plan, Folders(folder.path), jobs, json)
+            return
+        failed = run_study(*plan, folder, workers, listener)
+        listener.stage("comparing the scores")
+        table = gathered(plan[0], plan[1], folder.path, failed, folder.command)
+        page = write_study_pages(folder.path, table)
+    if json:
+        print_json(table.content | {"folder": str(folder.path)})
+    else:
+        typer.echo(f"{_scores(table)}\n\nReport: {page}")
+    for name, error in table.failed.items():
+        typer.echo(f"Failed: {name}: {error}", err=True)
+    if table.failed:
+        raise typer.Exit(1)
+
+
+def _listed(words: str | None) -> tuple[str, ...]:
+    return tuple(word.strip() for word in words.split(",") if word.strip()) if words else ()
+
+
+def _scores(table: "StudyTable") -> str:
+    """Return the primary metric of every line by labels, and the labels saved."""
+    metric = table.metrics[table.primary]
+    budgets = sorted({point.labels for curve in metric.curves for point in curve.points})
+    rows = [[f"{table.groups} with labels", *map(str, budgets)]]
+    for curve in metric.curves:
+        values = {point.labels: point.value for point in curve.points}
+        rows.append(
+            [curve.line.name, *("-" if (v := values.get(labels)) is None else f"{v:.4g}" for labels in budgets)]
+        )
+    saved = [[f"{s.ours.name} against {s.theirs.name}", s.words] for s in metric.savings]
+    head = f"{metric.metric}, {metric.unit} ({metric.better} is better), mean of {table.about['seeds']} seeds"
+    return f"{head}\n{aligned(rows)}" + (f"\n\nlabels saved\n{aligned(saved)}" if saved else "")
+
+
+def _say_plan(study: "Study", on: Any, subsets: Any, folders: Any, jobs: int, json: bool) -> None:
+    """Print what a study takes and how much of it is done."""
+    from toolkit.study.run import cells_stage, features_stage, foreseen, trials_stage
+
+    stages = [
+        features_stage(study, on, subsets, folders),
+        trials_stage(study, subsets, folders),
+        cells_stage(study, subsets, folders),
+    ]
+    seconds = foreseen(study, subsets, folders)
+    kinds = [row for stage in stages for row in _kinds(stage, seconds)]
+    known = [row["seconds"] for row in kinds if row["seconds"] is not None]
+    content = {"budgets": list(study.budgets), "seeds": study.seeds, "kinds": kinds, "seconds": sum(known) / jobs}
+    if json:
+        print_json(content)
+        return
+    rows = [["cells", "to do", "done", "about"]]
+    rows += [[k["kind"], k["to_do"], k["done"], _time(k["seconds"])] for k in kinds]
+    typer.echo(aligned([[str(word) for word in row] for row in rows]))
+    unknown = sum(row["to_do"] for row in kinds if row["seconds"] is None)
+    beside = f", and {unknown} jobs whose time is not known" if unknown else ""
+    typer.echo(f"about {_time(content['seconds'])} with --jobs {jobs}{beside}")
+
+
+def _kinds(stage: "Stage", seconds: dict[str, float]) -> list[dict[str, Any]]:
+    """Return a row for every kind of job: how many are to do and done, and how long those to do will take together."""
+    rows = []
+    for kind in dict.fromkeys(stage.kinds.values()):
+        to_do = sum(stage.kinds[name] == kind for name in stage.jobs)
+        each = seconds.get(kind)
+        row = {"kind": kind, "to_do": to_do, "done": sum(stage.kinds[name] == kind for name in stage.kept)}
+        rows.append(row | {"seconds": None if each is None and to_do else (each or 0.0) * to_do})
+    return rows
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "not known"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

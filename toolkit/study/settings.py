@@ -1,0 +1,144 @@
+"""From what a user asks for to a study, refused where its parts do not fit together."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from toolkit.backbones.card import Card, backbone_folder, read_card, shipped
+from toolkit.errors import UserError, unknown
+from toolkit.finetune_run import found_origin
+from toolkit.parts import check_store
+from toolkit.study.ground import Ground, ground
+from toolkit.study.ladder import MOST_STEPS, ladder
+from toolkit.study.plan import CLASSICAL, METHODS, SCRATCH, Folders, Study, source_sha256
+from toolkit.study.subsets import Subsets, budgets, check_subsets, drawn_subsets, read_subsets
+from toolkit.task import Task
+from toolkit.task_settings import task_and_settings
+from toolkit.told import Told
+
+OWN = ("method", "backbone", "labels", "seed", "compare", "baselines")
+"""Settings of `toolkit finetune` that a study gives its cells itself."""
+FIRST = {"threads": 1, "validations": 4, "limit_batches": MOST_STEPS}
+"""Settings that a study has unless told otherwise."""
+USUAL = ("probe", "lora", SCRATCH, CLASSICAL)
+"""The methods of a study unless told otherwise."""
+SMALLEST, LEAP = 4, 3
+"""Groups of the smallest budget, unless told otherwise; each of the next has twice as many, up to a third of all."""
+
+
+def planned(
+    name: str,
+    config: Path | None = None,
+    overrides: Sequence[str] = (),
+    given: Mapping[str, Any] | None = None,
+    labels: str | None = None,
+    methods: Sequence[str] = (),
+    backbones: Sequence[str] = (),
+    seeds: int = 5,
+    tries: int = 2,
+    ladder_file: Path | None = None,
+    subsets_file: Path | None = None,
+    told: Told | None = None,
+) -> tuple[Study, Ground, Subsets]:
+    """Return a study, what it stands on, and its subsets.
+
+    Without `labels` budgets are 4, 8, 16, ... and all there are. Raises `UserError` for what is unknown or does not
+    fit, and for settings that are not for an override to say.
+    """
+    for key in (word.partition("=")[0] for word in overrides):
+        if key in OWN:
+            raise UserError(f"'{key}' is set by the study itself; see `toolkit study --help`.")
+    given = dict(given or {}) | {"compare": False, "baselines": False}
+    task, settings = task_and_settings(name, config, overrides, given, FIRST)
+    wanted = _methods(task, methods)
+    rungs = ladder(wanted, settings, tries, ladder_file)
+    cards = _cards(task, backbones or (settings.backbone,))
+    place, first = next(iter(cards.values()), (settings.backbone, None))
+    origin = found_origin(task, settings, told or Told())
+    settings = settings.model_copy(update={
+        "backbone": place, "world": origin.world and origin.world.resolve(),
+        "data": origin.data and origin.data.resolve(),
+    })  # fmt: skip
+    (told or Told()).stage("preparing fields and labels")
+    on = ground(settings, first.spec.grid_degrees if first else None)
+    for _, card in cards.values():
+        check_store(task, card, on.material.store)
+    subsets = _subsets(on, seeds, subsets_file)
+    study = Study(
+        settings,
+        budgets(labels or _doubled(subsets.available), subsets.available),
+        tuple(method for method in wanted if method != CLASSICAL),
+        tuple(task.baselines) if CLASSICAL in wanted else (),
+        {own: found for own, (found, _) in cards.items()} or {"": place},
+        _sources([(own, card) for own, (_, card) in cards.items()]),
+        seeds,
+        rungs,
+    )
+    _check_folders(study)
+    return study, on, subsets
+
+
+def _methods(task: Task, methods: Sequence[str]) -> tuple[str, ...]:
+    """Return the methods, those of `USUAL` that the task has where none is named; `UserError` for one it has not."""
+    for method in methods:
+        if method not in METHODS:
+            raise unknown("method", method, METHODS)
+        if method not in (SCRATCH, CLASSICAL) and not task.sees_fields:
+            raise UserError(f"The task {task.name} looks at no fields, so there is no backbone for {method}.")
+    if CLASSICAL in methods and not task.baselines:
+        raise UserError(f"The task {task.name} has no classical baselines.")
+    there = [method for method in USUAL if task.sees_fields or method in (SCRATCH, CLASSICAL)]
+    return tuple(dict.fromkeys(methods)) or tuple(m for m in there if m != CLASSICAL or task.baselines)
+
+
+def _cards(task: Task, backbones: Sequence[str]) -> dict[str, tuple[str, Card]]:
+    """Return {what cells call a backbone: (where it is found, its card)}; their grids must be one."""
+    if not task.sees_fields:
+        return {}
+    found: dict[str, tuple[str, Card]] = {}
+    for folder, name in {backbone_folder(name).resolve(): name for name in backbones}.items():
+        card = read_card(folder)
+        found[_called(card, folder, found)] = (name if name in shipped() else str(folder), card)
+    if len(grids := {card.spec.grid_degrees for _, card in found.values()}) > 1:
+        told = ", ".join(f"{card.spec.grid_degrees} degrees for {called}" for called, (_, card) in found.items())
+        raise UserError(f"The backbones are made for {len(grids)} grids ({told}). Study them one by one.")
+    return found
+
+
+def _called(card: Card, folder: Path, taken: Collection[str]) -> str:
+    """Return the name on the card, with more to it where another backbone has that name."""
+    more = (folder.parent.name, folder.name, *map(str, range(2, len(taken) + 2)))
+    return next(name for name in (card.name, *(f"{card.name} {word}" for word in more)) if name not in taken)
+
+
+def _sources(cards: Sequence[tuple[str, Card]]) -> dict[str, str]:
+    """Return the hashes of what networks begin with; those from scratch have the shape of the first backbone."""
+    scratch = [("", source_sha256(card, SCRATCH)) for _, card in cards[:1]]
+    return dict([*scratch, *((called, card.weights_sha256) for called, card in cards)])
+
+
+def _check_folders(study: Study) -> None:
+    """Raise `UserError` where two cells would have one folder."""
+    ((folder, cells),) = Counter(Folders(Path()).of(cell) for cell in study.cells).most_common(1)
+    if cells > 1:
+        raise UserError(f"Names of methods, baselines or backbones are too alike: {cells} cells share {folder}.")
+
+
+def _subsets(on: Ground, seeds: int, file: Path | None) -> Subsets:
+    if file is None:
+        return drawn_subsets(on.material, range(seeds), on.task.strata)
+    subsets = read_subsets(file)
+    check_subsets(subsets, on.material)
+    if missing := [str(seed) for seed in range(seeds) if seed not in subsets.seeds]:
+        raise UserError(f"{file} has no subsets for seed {', '.join(missing)}. Ask for fewer --seeds.")
+    return subsets
+
+
+def _doubled(available: int) -> str:
+    """Return the budgets from the smallest on, each twice the one before, and all."""
+    counts, count = list[str](), SMALLEST
+    while count * LEAP <= available:
+        counts.append(str(count))
+        count *= 2
+    return ",".join([*counts, "all"])
