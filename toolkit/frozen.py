@@ -72,11 +72,15 @@ def stored(parts: Parts, examples: Examples, device: str, card: Card, cache: Pat
     wait.
     """
     found: Arrays = {}
-    for name, reads in _reads(parts, device).items():
-        folder = cache / f"{_key(parts, examples, card)}-{name}"
+    for folder, reads in zip(_folders(parts, examples, card, cache), _reads(parts, device).values(), strict=True):
         made_once(folder, partial(_write, folder, parts, examples, device, reads))
         found |= {file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy"))}
     return Frozen(found, np.arange(len(examples)))
+
+
+def is_stored(parts: Parts, examples: Examples, card: Card, cache: Path) -> bool:
+    """Whether `stored` has nothing to compute."""
+    return all(folder.is_dir() for folder in _folders(parts, examples, card, cache))
 
 
 def feed(
@@ -98,13 +102,19 @@ def feed(
 
 
 def _reads(parts: Parts, device: str) -> dict[str, Reads]:
-    """Return what there is to compute, by the name of its files' folder; the model is left evaluating."""
+    """Return what there is to compute, by name; the model is left evaluating."""
     model, reads = parts.model.to(device).eval(), dict[str, Reads]()
     if parts.handed:
         reads["-".join(sorted(parts.handed))] = parts.readouts
     if model.entry is not None:
         reads[f"{STATE}{model.entry}"] = lambda x: {STATE: model.frozen_state(x)}
     return reads
+
+
+def _folders(parts: Parts, examples: Examples, card: Card, cache: Path) -> list[Path]:
+    """Return the folders of the files of each of `_reads`."""
+    key, device = _key(parts, examples, card), str(next(parts.model.parameters()).device)
+    return [cache / f"{key}-{name}" for name in _reads(parts, device)]
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from toolkit.study.cells import SCORES, Groups, baseline_cell, features_cell, ne
 from toolkit.study.ground import features_folder
 from toolkit.study.plan import CELL, TRIAL, Cell
 from toolkit.study.recorded import read_scores
-from toolkit.study.run import groups_of
+from toolkit.study.stages import groups_of
 
 pytestmark = pytest.mark.slow
 

@@ -1,64 +1,65 @@
 import json
-import time
 from pathlib import Path
 
 import pytest
 
 from toolkit.study import estimate
-from toolkit.study.estimate import expected_seconds, recorded_seconds
+from toolkit.study.estimate import Timed, foreseen, outlook, recorded_seconds
 from toolkit.study.plan import Cell, Folders
-from toolkit.study.run import foreseen
+from toolkit.study.stages import features_kind
 from toolkit.study.table import StudyTable
 
 pytestmark = pytest.mark.slow
 
+ONE = Timed(1.0, 1.0, 1.0)
 
-def test_networks_are_timed_and_baselines_are_not(plan_readings) -> None:
+
+def test_networks_are_timed_and_baselines_are_not(plan_readings, tmp_path: Path) -> None:
     """A time for every kind of cell and of trial that trains, of all budgets."""
-    study, _, subsets = plan_readings()
-    seconds = expected_seconds(study, subsets, study.jobs)
-    assert seconds.keys() == {job.kind for job in study.jobs if "persistence" not in job.kind}
+    study, on, subsets = plan_readings()
+    seconds = foreseen(study, on, subsets, Folders(tmp_path))
+    features = {features_kind(cell) for cell in study.cells if cell.backbone}
+    assert seconds.keys() == features | {job.kind for job in study.jobs if "persistence" not in job.kind}
     assert all(0 < each < 60 for each in seconds.values())
 
 
-def test_time_grows_with_steps_and_windows(plan_readings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_grows_with_steps_and_windows(plan_readings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many steps, and windows that are validated and scored; by hand for a step of 10 s and a window of 0.5 s."""
-    monkeypatch.setattr(estimate, "_timed", lambda *_: (10.0, 0.5))
+    monkeypatch.setattr(estimate, "_timed", lambda *_: Timed(10.0, 0.5, 0.0))
     study, on, subsets = plan_readings("validations=2")
     cell, trial = Cell("scratch", "", 4, 0), study.trials(Cell("scratch", "", 4, 0))[0]
-    seconds = expected_seconds(study, subsets, [cell, trial])
+    seconds = foreseen(study, on, subsets, Folders(tmp_path))
     validated = int(on.material.rows("validation", subsets.validation(4, 0)).sum())
     tested = int(on.material.rows("test").sum())
     assert seconds[trial.kind] == 3 * 10 + 0.5 * 3 * validated
     assert seconds[cell.kind] == seconds[trial.kind] + 0.5 * tested
 
 
-def test_each_network_is_timed_once(plan_readings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_network_is_timed_once(plan_readings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever its budgets and seeds."""
     timed: list[str] = []
-    monkeypatch.setattr(estimate, "_timed", lambda settings, _: (timed.append(settings.method), (1.0, 1.0))[1])
-    study, _, subsets = plan_readings()
-    expected_seconds(study, subsets, study.jobs)
+    monkeypatch.setattr(estimate, "_timed", lambda settings, _: (timed.append(settings.method), ONE)[1])
+    foreseen(*plan_readings(), Folders(tmp_path))
     assert sorted(timed) == ["probe", "scratch"]
 
 
-def test_what_fails_is_not_foreseen(plan_readings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fails_is_not_foreseen(plan_readings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The job itself will say what is wrong; the others are foreseen."""
 
-    def timed(settings, _train) -> tuple[float, float]:
+    def timed(settings, _train) -> Timed:
         if settings.method == "probe":
             raise RuntimeError("no such head")
-        return 1.0, 1.0
+        return ONE
 
     monkeypatch.setattr(estimate, "_timed", timed)
-    study, _, subsets = plan_readings()
-    assert not [kind for kind in expected_seconds(study, subsets, study.jobs) if "probe" in kind]
-    assert [kind for kind in expected_seconds(study, subsets, study.jobs) if "scratch" in kind]
+    seconds = foreseen(*plan_readings(), Folders(tmp_path))
+    assert not [kind for kind in seconds if "probe" in kind]
+    assert [kind for kind in seconds if "scratch" in kind]
 
 
 def test_what_is_finished_tells_how_long_its_kind_takes(done: tuple[tuple, Path, StudyTable]) -> None:
     """The mean of what the seeds took, baselines included, instead of a guess."""
-    (study, _, subsets), folder, _ = done
+    (study, on, subsets), folder, _ = done
     folders = Folders(folder)
     seconds = recorded_seconds(study, folders)
     assert seconds.keys() == {job.kind for job in study.jobs}
@@ -66,6 +67,15 @@ def test_what_is_finished_tells_how_long_its_kind_takes(done: tuple[tuple, Path,
         kind = [other for other in study.jobs if other.kind == job.kind]
         took = [json.loads(folders.result(other).read_text())["seconds"] for other in kind]
         assert seconds[job.kind] == pytest.approx(sum(took) / len(took))
-    began = time.perf_counter()
-    assert foreseen(study, subsets, folders) == seconds
-    assert time.perf_counter() - began < 0.5
+    assert foreseen(study, on, subsets, folders) == seconds
+
+
+def test_the_outlook_counts_what_is_to_do_and_done(done, tmp_path: Path) -> None:
+    """Of every kind of job; features that are in the cache are done, and of a finished study nothing is to do."""
+    (study, on, subsets), folder, _ = done
+    assert all(row.to_do == 0 == row.seconds for row in outlook(study, on, subsets, Folders(folder)))
+    rows = {row.kind: row for row in outlook(study, on, subsets, Folders(tmp_path))}
+    assert sum(row.to_do for kind, row in rows.items() if not kind.startswith("features")) == len(study.jobs)
+    features = [row for kind, row in rows.items() if kind.startswith("features")]
+    assert features
+    assert all(row.to_do == 0 < row.done for row in features)

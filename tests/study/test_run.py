@@ -14,11 +14,10 @@ import pytest
 from toolkit.backbones.weights import load_backbone, save_backbone
 from toolkit.errors import UserError
 from toolkit.study import cells as cells_module
-from toolkit.study import run as run_module
+from toolkit.study import stages as jobs_module
 from toolkit.study.cells import trial_cell
 from toolkit.study.plan import Cell, Folders
 from toolkit.study.recorded import choice, tried
-from toolkit.study.run import features_stage
 from toolkit.study.subsets import Drawn, Subsets, read_subsets
 from toolkit.told import CellsSeen, Told
 
@@ -54,7 +53,7 @@ def copied(done, tmp_path: Path) -> Path:
 def no_job(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever would be run fails the test."""
     for name in JOBS:
-        monkeypatch.setattr(run_module, name, None)
+        monkeypatch.setattr(jobs_module, name, None)
 
 
 def _results(folder: Path) -> dict[str, int]:
@@ -269,16 +268,16 @@ def test_settings_that_cannot_be_tried_are_not_chosen(
 
         return trial
 
-    monkeypatch.setattr(run_module, "trial_cell", failing(0, 1))
+    monkeypatch.setattr(jobs_module, "trial_cell", failing(0, 1))
     none = studied(plan, tmp_path / "study")
     assert none.failed["scratch, 8 labels, seed 1"] == "None of the settings of scratch, 8 labels could be tried."
     assert len(none.failed) == 4
     assert none.chosen == ()
-    monkeypatch.setattr(run_module, "trial_cell", failing(1))
+    monkeypatch.setattr(jobs_module, "trial_cell", failing(1))
     one = studied(plan, tmp_path / "study", resume=True)
     assert one.failed == {"trying scratch, 8 labels, 2": "RuntimeError: diverged"}
     assert [trial["validation"] is None for trial in one.chosen[0]["trials"]] == [False, True]
-    monkeypatch.setattr(run_module, "trial_cell", trial_cell)
+    monkeypatch.setattr(jobs_module, "trial_cell", trial_cell)
     more = plan_rain(labels="8", methods=("scratch",), seeds=3)
     assert studied(more, tmp_path / "study", resume=True).failed == {}
     assert choice(more[0], folders, Cell("scratch", "", 8, 2)) == 0
@@ -292,14 +291,3 @@ def test_checkpoints_that_a_kill_left_are_removed(done, copied: Path, studied) -
         (folders.of(job) / cells_module.RUN).mkdir()
     studied(done[0], copied, resume=True)
     assert not list(copied.rglob("run"))
-
-
-def test_features_are_asked_for_once(plan_readings, tmp_path: Path) -> None:
-    """Of each backbone and method that keeps some, every part's cuts, however many cells share them."""
-    study, on, subsets = plan_readings(methods=("probe", "lora", "scratch", "classical"), seeds=3)
-    stage = features_stage(study, on, subsets, Folders(tmp_path))
-    assert set(stage.kinds.values()) == {"features, probe, random", "features, lora, random"}
-    assert len(stage.jobs) == 2 * 3
-    assert stage.jobs.keys() == stage.kinds.keys()
-    bare, on, subsets = plan_readings(methods=("scratch", "classical"))
-    assert not features_stage(bare, on, subsets, Folders(tmp_path)).jobs

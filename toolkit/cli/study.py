@@ -1,7 +1,7 @@
 """`toolkit study`: how many labels pretraining saves."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,8 +10,8 @@ from toolkit.cli.tables import aligned
 from toolkit.cli.terminal import can_resume, print_json, told
 
 if TYPE_CHECKING:
+    from toolkit.study.estimate import Outlook
     from toolkit.study.plan import Study
-    from toolkit.study.run import Stage
     from toolkit.study.table import StudyTable
 
 Labels = Annotated[
@@ -77,6 +77,7 @@ def study(
     """
     from toolkit.report.study import write_study_pages
     from toolkit.runfolder import RunFolder, check_folder
+    from toolkit.study.estimate import outlook
     from toolkit.study.gathered import gathered
     from toolkit.study.plan import Folders
     from toolkit.study.run import run_study
@@ -88,11 +89,10 @@ def study(
     with told(quiet, verbose) as listener:
         if not dry_run:
             check_folder(folder.path, resume, overwrite)
-        given = {"world": world, "data": data}
-        names = (_listed(methods), _listed(backbones))
+        given, names = {"world": world, "data": data}, (_listed(methods), _listed(backbones))
         plan = planned(task, config, overrides or (), given, labels, *names, seeds, tries, ladder, subsets, listener)
         if dry_run:
-            _say_plan(*plan, Folders(folder.path), jobs, json)
+            _say_plan(plan[0], outlook(*plan, Folders(folder.path)), jobs, json)
             return
         failed = run_study(*plan, folder, workers, listener)
         listener.stage("comparing the scores")
@@ -127,42 +127,22 @@ def _scores(table: "StudyTable") -> str:
     return f"{head}\n{aligned(rows)}" + (f"\n\nlabels saved\n{aligned(saved)}" if saved else "")
 
 
-def _say_plan(study: "Study", on: Any, subsets: Any, folders: Any, jobs: int, json: bool) -> None:
+def _say_plan(study: "Study", rows: "list[Outlook]", jobs: int, json: bool) -> None:
     """Print what a study takes and how much of it is done."""
-    from toolkit.study.run import cells_stage, features_stage, foreseen, trials_stage
+    from dataclasses import asdict
 
-    stages = [
-        features_stage(study, on, subsets, folders),
-        trials_stage(study, subsets, folders),
-        cells_stage(study, subsets, folders),
-    ]
-    seconds = foreseen(study, subsets, folders)
-    kinds = [row for stage in stages for row in _kinds(stage, seconds)]
-    known = [row["seconds"] for row in kinds if row["seconds"] is not None]
-    content = {"budgets": list(study.budgets), "seeds": study.seeds, "kinds": kinds, "seconds": sum(known) / jobs}
+    from toolkit.cli.cells_shown import rough
+
+    seconds = sum(row.seconds or 0.0 for row in rows) / jobs
     if json:
-        print_json(content)
+        content = {"budgets": list(study.budgets), "seeds": study.seeds, "kinds": [asdict(row) for row in rows]}
+        print_json(content | {"seconds": seconds})
         return
-    rows = [["cells", "to do", "done", "about"]]
-    rows += [[k["kind"], k["to_do"], k["done"], _time(k["seconds"])] for k in kinds]
-    typer.echo(aligned([[str(word) for word in row] for row in rows]))
-    unknown = sum(row["to_do"] for row in kinds if row["seconds"] is None)
+    shown = [
+        [row.kind, str(row.to_do), str(row.done), "not known" if row.seconds is None else rough(row.seconds)]
+        for row in rows
+    ]
+    typer.echo(aligned([["jobs", "to do", "done", "about"], *shown]))
+    unknown = sum(row.to_do for row in rows if row.seconds is None)
     beside = f", and {unknown} jobs whose time is not known" if unknown else ""
-    typer.echo(f"about {_time(content['seconds'])} with --jobs {jobs}{beside}")
-
-
-def _kinds(stage: "Stage", seconds: dict[str, float]) -> list[dict[str, Any]]:
-    """Return a row for every kind of job: how many are to do and done, and how long those to do will take together."""
-    rows = []
-    for kind in dict.fromkeys(stage.kinds.values()):
-        to_do = sum(stage.kinds[name] == kind for name in stage.jobs)
-        each = seconds.get(kind)
-        row = {"kind": kind, "to_do": to_do, "done": sum(stage.kinds[name] == kind for name in stage.kept)}
-        rows.append(row | {"seconds": None if each is None and to_do else (each or 0.0) * to_do})
-    return rows
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return "not known"
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    typer.echo(f"about {rough(seconds)} with --jobs {jobs}{beside}")

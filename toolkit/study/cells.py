@@ -20,7 +20,7 @@ from toolkit.engine import engine
 from toolkit.evaluate import outputs, scored, stated
 from toolkit.examples import Examples
 from toolkit.files import write_json
-from toolkit.frozen import stored
+from toolkit.frozen import is_stored, stored
 from toolkit.methods import Fitted, See, built, fitted
 from toolkit.metrics import evaluate_metrics
 from toolkit.parts import check_store
@@ -61,6 +61,15 @@ def features_cell(settings: FinetuneSettings, part: str, number: int) -> None:
     cut = on.cut(part, number)
     parts = built(on.task, settings, settings.method, backbone, fit_columns(cut.table, on.task.inputs.columns))
     stored(parts, cut, engine(settings), backbone.card, features_folder())
+
+
+def there_are_features(settings: FinetuneSettings, part: str, number: int) -> bool:
+    """Whether `features_cell` has been done, for these windows and this backbone."""
+    on, backbone = opened(settings)
+    assert backbone is not None
+    cut = on.cut(part, number)
+    parts = built(on.task, settings, settings.method, backbone, fit_columns(cut.table, on.task.inputs.columns))
+    return is_stored(parts, cut, backbone.card, features_folder())
 
 
 def trial_cell(settings: FinetuneSettings, groups: Groups, folder: Path) -> None:
