@@ -12,7 +12,7 @@ from toolkit.examples import Examples
 from toolkit.frozen import CHUNK, Frozen, feed
 from toolkit.metrics import Metric, Scores, evaluate_metrics
 from toolkit.parts import Parts
-from toolkit.stats import bootstrap, holm, paired_difference
+from toolkit.stats import bootstrap, holm, paired_difference, rounded
 from toolkit.task import Task, Thresholds
 
 Predict = Callable[[Examples], pd.DataFrame]
@@ -68,7 +68,7 @@ def metric_intervals(metrics: tuple[Metric, ...], runs: list[Scores]) -> dict[st
         interval = bootstrap(metric, [run.sums_of(metric) for run in runs])
         numbers = {"value": interval.value, "low": interval.low, "high": interval.high}
         about = {"unit": metric.unit, "better": metric.better, "meaning": metric.meaning}
-        out[metric.name] = {k: _number(v) for k, v in numbers.items()} | about
+        out[metric.name] = {k: rounded(v) for k, v in numbers.items()} | about
     return out
 
 
@@ -78,7 +78,7 @@ def differences(metrics: tuple[Metric, ...], ours: list[Scores], theirs: list[Sc
     for metric in metrics:
         d = paired_difference(metric, [s.sums_of(metric) for s in ours], [s.sums_of(metric) for s in theirs])
         numbers = {"value": d.value, "low": d.low, "high": d.high, "p_value": d.p_value}
-        out[metric.name] = {k: _number(v) for k, v in numbers.items()} | {"excludes_zero": bool(d.excludes_zero)}
+        out[metric.name] = {k: rounded(v) for k, v in numbers.items()} | {"excludes_zero": bool(d.excludes_zero)}
     return out
 
 
@@ -94,14 +94,10 @@ def corrected_differences(
         single = {name: of_metric[metric.name]["p_value"] for name, of_metric in found.items()}
         corrected = holm({name: np.nan if p is None else p for name, p in single.items()})
         for name, p in corrected.items():
-            found[name][metric.name]["p_holm"] = _number(p)
+            found[name][metric.name]["p_holm"] = rounded(p)
     return found
 
 
 def plain_values(scores: Scores) -> Mapping[str, float | None]:
     """Return each metric's value, None where it is undefined."""
-    return {name: _number(value) for name, value in scores.values().items()}
-
-
-def _number(value: float) -> float | None:
-    return float(f"{value:.6g}") if np.isfinite(value) else None
+    return {name: rounded(value) for name, value in scores.values().items()}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli import options
+from toolkit.cli.cells_shown import rough
 from toolkit.cli.tables import aligned
 from toolkit.cli.terminal import can_resume, print_json, told
 
@@ -130,8 +131,6 @@ def _scores(table: "StudyTable") -> str:
 def _say_plan(study: "Study", rows: "list[Outlook]", jobs: int, json: bool) -> None:
     """Print what a study takes and how much of it is done."""
     from dataclasses import asdict
-
-    from toolkit.cli.cells_shown import rough
 
     seconds = sum(row.seconds or 0.0 for row in rows) / jobs
     if json:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli import options
+from toolkit.cli.cells_shown import rough
 from toolkit.cli.tables import aligned, score_table
 from toolkit.cli.terminal import alone, can_resume, print_json, told
 
@@ -204,14 +205,7 @@ def _expected(settings: "PretrainSettings", expected: "PretrainEstimate") -> lis
         ],
         [
             "time",
-            f"about {_duration(expected.seconds)} ({expected.seconds_per_step:.3f} s for a step, "
+            f"about {rough(expected.seconds)} ({expected.seconds_per_step:.3f} s for a step, "
             f"{expected.windows_per_second:.0f} windows per second)",
         ],
     ]
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 5:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
