@@ -1,6 +1,9 @@
 """`toolkit study`: what is not computed, tried or scored yet, stage after stage."""
 
 import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from toolkit.errors import UserError
 from toolkit.fan_out import Workers, run_cells
@@ -58,7 +61,6 @@ def _check_sources(study: Study, folders: Folders) -> None:
 
 def _open(study: Study, on: Ground, subsets: Subsets, folder: RunFolder) -> None:
     """Open the folder, and keep the subsets in it, with those of seeds that it knows already."""
-    settings = study.settings
     about = identity(on.task, on.origin, on.material.store)
     open_run(folder.path, study.recorded() | about, folder.resume, folder.overwrite)
     path = Folders(folder.path).subsets
@@ -68,8 +70,15 @@ def _open(study: Study, on: Ground, subsets: Subsets, folder: RunFolder) -> None
             if seed in subsets.seeds and before.drawn[seed] != subsets.drawn[seed]:
                 raise UserError(f"{path} has other groups for seed {seed} than this study. Study into another folder.")
         subsets = Subsets({**before.drawn, **subsets.drawn}, subsets.test)
-    write_subsets(path, subsets, {"task": settings.task} | about)
+    write_subsets(path, subsets, {"task": on.task.name} | {name: _portable(of) for name, of in about.items()})
     write_environment(folder.path, folder.command)
+
+
+def _portable(identity: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return what a world or data is wherever it lies: its name in place of its path."""
+    if identity is None:
+        return None
+    return {key: Path(of).name if key == "path" else of for key, of in identity.items()}
 
 
 def _forget_runs(study: Study, folders: Folders) -> None:
