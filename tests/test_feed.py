@@ -22,13 +22,14 @@ def drawn(number: int) -> dict[str, object]:
 def test_batches_come_as_they_are_in_the_order_of_their_numbers(workers: int) -> None:
     """However many processes draw, the batches are those of one, and what is no tensor is left as it is."""
     numbers = range(5, 40, 4)
+    before = set(multiprocessing.active_children())  # processes of other tests may wait for more to do
     with batches(drawn, numbers, workers) as found:
         seen = list(found)
     assert [one["number"] for one in seen] == list(numbers)
     for one, number in zip(seen, numbers, strict=True):
         assert torch.equal(one["values"], drawn(number)["values"])
         assert isinstance(one["array"], np.ndarray)
-    assert not multiprocessing.active_children()
+    assert set(multiprocessing.active_children()) <= before
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -1,5 +1,6 @@
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -82,14 +83,15 @@ def test_a_task_on_a_table_alone_is_studied(rainy) -> None:
 
 
 @pytest.mark.slow
-def test_json_is_all_of_the_table(rainy, command, rain: Path, tmp_path: Path) -> None:
-    """With the folder, and nothing else on stdout."""
+def test_json_is_all_of_the_table(rainy, command, rain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the folder and the command, and nothing else on stdout."""
+    monkeypatch.setattr(sys, "argv", ["toolkit", "study", "places.py", "--resume"])
     folder = shutil.copytree(rainy[1], tmp_path / "rain")
     words = ("study", PLACES, "--data", rain, "--labels", "8,all", "--out", folder, "--resume", *TINY)
     content = json.loads(command(*words, "--json").stdout)
     assert (content["task"], content["primary"], content["groups"]) == ("places", "rmse", "places")
     assert content["folder"] == str(folder)
-    assert content["about"]["command"].startswith("toolkit ")
+    assert content["about"]["command"] == "toolkit study places.py"
     assert {curve["line"]["method"] for curve in content["metrics"]["rmse"]["curves"]} == {"scratch", "mean"}
     assert content["failed"] == {}
 
