@@ -61,7 +61,7 @@ def test_outputs_do_not_depend_on_the_chunks(examples: Examples, parts: Parts, m
     parts.model.train()
     whole = outputs(parts, examples)
     assert not parts.model.training
-    monkeypatch.setattr("toolkit.evaluate.CHUNK", 7)
+    monkeypatch.setattr("toolkit.frozen.CHUNK", 7)
     chunked = outputs(parts, examples)
     assert whole.shape == (len(examples), 6, 16, 16)
     np.testing.assert_allclose(chunked, whole, rtol=1e-4, atol=1e-4)

@@ -61,8 +61,10 @@ def failing(_windows: Tensor) -> Any:
 
 def same(one: Frozen, other: Frozen) -> bool:
     """Whether two hold the same, to the bit."""
-    pairs = [(array, other.arrays[name]) for name, array in one.arrays.items()]
-    return one.arrays.keys() == other.arrays.keys() and all(np.array_equal(a, b) for a, b in pairs)
+    ours, theirs = ({**kept.readouts, "state": kept.state} for kept in (one, other))
+    if ours.keys() != theirs.keys() or (one.state is None) != (other.state is None):
+        return False
+    return all(np.array_equal(array, theirs[name]) for name, array in ours.items() if array is not None)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -105,15 +107,12 @@ def test_what_is_kept_is_that_of_inference(made: Callable[[str], Parts], example
 
 
 def test_values_come_in_the_order_that_is_asked_for(made: Callable[[str], Parts], examples: Examples) -> None:
-    """A subset's values are those of its windows, whatever the order, and with a window twice."""
+    """Those of the windows at an index are the same as among all, whatever the order, and with a window twice."""
     whole, index = computed(made("lora"), examples, "cpu"), np.array([7, 0, 11, 7])
-    asked = np.array([2, 0, 3])
-    readouts, state = whole.subset(index).values(asked, "cpu")
-    expected, expected_state = whole.values(index[asked], "cpu")
-    assert torch.equal(state, expected_state)
-    assert all(torch.equal(readouts[name], values) for name, values in expected.items())
-    again = whole.subset(index).subset(asked).values(np.arange(3), "cpu")[1]
-    assert torch.equal(again, expected_state)
+    readouts, state = whole.values(index, "cpu")
+    every, every_state = whole.values(np.arange(len(examples)), "cpu")
+    assert torch.equal(state, every_state[index])
+    assert all(torch.equal(readouts[name], values[index]) for name, values in every.items())
     assert not torch.equal(state[0], state[1])
 
 
@@ -137,7 +136,8 @@ def test_files_hold_what_would_be_computed(
     parts = made(method)
     kept = stored(parts, examples, "cpu", backbone.card, tmp_path)
     assert same(kept, computed(parts, examples, "cpu"))
-    assert all(isinstance(array, np.memmap) and not array.flags.writeable for array in kept.arrays.values())
+    arrays = [*kept.readouts.values(), *([] if kept.state is None else [kept.state])]
+    assert all(isinstance(array, np.memmap) and not array.flags.writeable for array in arrays)
     values, state = kept.values(np.arange(3), "cpu")
     for tensor in (*values.values(), *([] if state is None else [state])):
         tensor.zero_()
@@ -154,7 +154,7 @@ def test_files_are_computed_once(
     """A second call computes nothing; another method shares the readouts and computes its own state alone."""
     first = stored(made("probe"), examples, "cpu", backbone.card, tmp_path)
     other = stored(replace(made("lora"), readouts=failing), examples, "cpu", backbone.card, tmp_path)
-    assert first.arrays.keys() == other.arrays.keys()
+    assert first.readouts.keys() == other.readouts.keys()
     monkeypatch.setattr(Adapted, "frozen_state", failing)
     again = stored(replace(made("probe"), readouts=failing), examples, "cpu", backbone.card, tmp_path)
     assert same(again, first)
@@ -240,6 +240,6 @@ def test_a_task_without_fields_has_nothing_to_keep(small_task: Task) -> None:
     parts = assemble(task, None, None, "scratch", Lora(), 0, fit_columns(table, ("height",)))
     rows = cut_examples(task, NO_FIELDS, table, np.full(6, True), 0)
     kept = computed(parts, rows, "cpu")
-    assert kept.arrays == {}
+    assert (kept.readouts, kept.state) == ({}, None)
     x, readouts, columns, state = feed(parts, rows, "cpu", kept)(np.array([5, 2]))
     assert (x.shape, readouts, columns.shape, state) == ((2, 1, 0, 0), {}, (2, parts.columns.width), None)

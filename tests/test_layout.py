@@ -36,7 +36,7 @@ ROOMS = (
     ("placement", "examples", "heads", "labels", "stitch", "plugins", "task_settings", "engine", "adapt", "model_card"),
     ("baselines", "numbers", "origin", "parts", "frozen"),
     ("checkpoint", "rates", "feed", "train", "runfolder"),
-    ("leaks", "evaluate", "contributions", "fit", "saved", "methods", "finetune", "pretrain", "compute"),
+    ("leaks", "evaluate", "contributions", "fit", "saved", "methods", "timing", "finetune", "pretrain", "compute"),
     ("finetune_run", "pretrain_run", "evaluate_run", "examine", "recorded_scores", "dry_run", "pretrain_dry_run"),
     ("conformance", "leaks_run", "new_task", "feature_view", "comparison", "study"),
     ("report",),

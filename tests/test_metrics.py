@@ -19,6 +19,7 @@ from toolkit.metrics import (
     median_of_histogram,
     ratio,
     sum_by_group,
+    weighed_median,
 )
 from toolkit.scores.numbers import Stated, explained_variance, mean_absolute_error, root_mean_square_error
 
@@ -209,3 +210,17 @@ def test_histogram_median_of_nothing_is_nan() -> None:
     examples = pd.DataFrame({"group": ["a", "b"]}, index=[0, 1])
     sums = histogram_by_group(np.array([3.0]), [1], examples, 10)
     np.testing.assert_array_equal(median_of_histogram({str(c): sums[c].to_numpy() for c in sums}), [np.nan, 3.0])
+
+
+def test_median_of_every_draw_is_that_of_its_totals() -> None:
+    """Histograms are not totalled for their medians, which are the same to the last bit; none where all is empty."""
+    rng = np.random.default_rng(13)
+    words, statistic = ("median", "km", "lower", "median"), Statistic("h", lambda *_: histogram)
+    slow, quick = (Metric(*words, statistic, median_of_histogram, weighed=w) for w in (None, weighed_median))
+    counts = rng.poisson(0.3 * np.exp(-np.arange(90) / 20), size=(7, 90)).astype(float)
+    counts[:3] = 0
+    histogram = pd.DataFrame(counts, columns=[str(k) for k in range(90)])
+    weights = np.concatenate([rng.multinomial(7, np.full(7, 1 / 7), 300), np.diag(np.ones(7))]).astype(float)
+    drawn = quick.values(histogram, weights)
+    assert np.isnan(drawn[-7:-4]).all()
+    assert np.array_equal(drawn, slow.values(histogram, weights), equal_nan=True)

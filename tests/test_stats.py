@@ -6,7 +6,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from toolkit.errors import UserError
-from toolkit.metrics import Metric, Statistic, median_of_histogram, ratio
+from toolkit.metrics import Metric, Statistic, ratio
 from toolkit.stats import (
     Difference,
     bootstrap,
@@ -196,19 +196,6 @@ def test_resample_scores_each_run_under_each_draw() -> None:
     assert scores.shape == (4, 2)
     repeated = runs[1].loc[runs[1].index.repeat(weights[3].astype(int))]
     assert scores[3, 1] == pytest.approx(MEAN.value(repeated))
-
-
-def test_median_of_every_draw_is_that_of_its_totals() -> None:
-    """Histograms are not totalled for their medians, which are the same to the last bit; none where all is empty."""
-    rng = np.random.default_rng(13)
-    median = Metric("median", "km", "lower", "median", NONE, median_of_histogram)
-    counts = rng.poisson(0.3 * np.exp(-np.arange(90) / 20), size=(7, 90)).astype(float)
-    counts[:3] = 0
-    histogram = pd.DataFrame(counts, columns=[str(k) for k in range(90)])
-    weights = np.concatenate([group_weights(7, 300, seed=2), np.diag(np.ones(7))])
-    drawn = resample(median, [histogram], weights)[:, 0]
-    assert np.isnan(drawn[-7:-4]).all()
-    assert np.array_equal(drawn, median.values(histogram, weights), equal_nan=True)
 
 
 def test_runs_resampled_once_serve_every_mean_and_difference() -> None:

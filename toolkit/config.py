@@ -57,7 +57,7 @@ class FinetuneSettings(Settings):
     lora_blocks: int = Field(2, gt=0, description="how many of the backbone's last blocks LoRA updates")
     compare: bool = Field(True, description="train from scratch too, on the same labels, and report the difference")
     baselines: bool = Field(True, description="fit the task's classical baselines and report them")
-    limit_batches: int | None = Field(None, gt=0, description="stop after this many steps, for a trial")
+    limit_batches: int | None = Field(None, gt=0, description="train for so many steps at most")
 
     @field_validator("world", "data", mode="before")
     @classmethod

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from toolkit.examples import Examples
-from toolkit.frozen import CHUNK, Frozen, feed
+from toolkit.frozen import Frozen, chunks, feed
 from toolkit.metrics import Metric, Scores, evaluate_metrics
 from toolkit.parts import Parts
 from toolkit.stats import bootstrap, holm, paired_difference, rounded
@@ -32,9 +32,7 @@ def outputs(parts: Parts, examples: Examples, frozen: Frozen | None = None) -> n
     """Return the model's output (n, ...) for all examples, a chunk at a time."""
     parts.model.eval()
     batch = feed(parts, examples, str(next(parts.model.parameters()).device), frozen)
-    starts = range(0, len(examples), CHUNK)
-    chunks = [parts.model(*batch(np.arange(first, min(first + CHUNK, len(examples))))) for first in starts]
-    return np.concatenate([chunk.float().cpu().numpy() for chunk in chunks])
+    return np.concatenate([parts.model(*batch(index)).float().cpu().numpy() for index in chunks(len(examples))])
 
 
 def predictor(task: Task, parts: Parts, frozen: Frozen | None = None) -> Predict:

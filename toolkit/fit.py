@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from toolkit.checkpoint import Progress
 from toolkit.examples import Examples
-from toolkit.frozen import CHUNK, Frozen, computed, feed
+from toolkit.frozen import Frozen, chunks, computed, feed
 from toolkit.parts import Batch, Parts
 from toolkit.task import Task
 from toolkit.train import Run, Schedule, train
@@ -62,10 +62,9 @@ def _validation(task: Task, parts: Parts, validation: Seen, device: str) -> Call
     examples = validation.examples
     given = feed(parts, examples, device, validation.frozen)
     targets: Mapping[str, Tensor] = {name: torch.from_numpy(t).to(device) for name, t in task.encode(examples).items()}
-    starts = range(0, len(examples), CHUNK)
 
     def validate(model: nn.Module) -> float:
-        chunks = [model(*given(np.arange(first, min(first + CHUNK, len(examples))))) for first in starts]
-        return float(sum(task.loss(torch.cat(chunks).float(), targets).values()))
+        output = torch.cat([model(*given(index)).float() for index in chunks(len(examples))])
+        return float(sum(task.loss(output, targets).values()))
 
     return validate

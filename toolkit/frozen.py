@@ -24,9 +24,9 @@ from toolkit.parts import Batch, Parts, inputs
 
 CHUNK = 256
 """Windows that are computed at a time."""
-STATE = "state"
 FORM = 1
 """Counts up when the same key would stand for other values."""
+READOUTS, STATE = "readouts", "state"
 
 Arrays = dict[str, NDArray[np.float16]]
 Reads = Callable[[Tensor], dict[str, Tensor]]
@@ -35,34 +35,27 @@ Reads = Callable[[Tensor], dict[str, Tensor]]
 
 @dataclass(frozen=True, eq=False)
 class Frozen:
-    """What was computed of n windows.
+    """What was computed of n windows: the readouts {name: (n, c, h, w)}, and the state of the backbone (n, ...).
 
-    `arrays`: "state" (m, ...), what the first trained block is given, or the tokens where none is trained, missing
-    where everything is; and the readouts {name: (m, c, h, w)}. `rows` (n,): where each window's values stand in them.
+    The state is what the first trained block is given, or the tokens where none is trained; None where all are.
     """
 
-    arrays: Arrays
-    rows: NDArray[np.integer]
-
-    def subset(self, index: NDArray[np.integer]) -> "Frozen":
-        """Return that of the windows at `index`, in their order."""
-        return Frozen(self.arrays, self.rows[index])
+    readouts: Arrays
+    state: NDArray[np.float16] | None
 
     def values(self, index: NDArray[np.integer], device: str) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Return the readouts {name: (b, c, h, w)} and the state (b, ...), None for none, of the windows at `index`."""
-        rows = self.rows[index]
-        found = {name: torch.from_numpy(array[rows]).float().to(device) for name, array in self.arrays.items()}
-        state = found.pop(STATE, None)
-        return found, state
+        """Return the readouts {name: (b, c, h, w)} and the state (b, ...) of the windows at `index`."""
+        found = {name: _widened(array[index], device) for name, array in self.readouts.items()}
+        return found, None if self.state is None else _widened(self.state[index], device)
 
 
 def computed(parts: Parts, examples: Examples, device: str) -> Frozen:
     """Compute it in memory."""
-    found: Arrays = {}
-    for reads in _reads(parts, device).values():
-        chunks = [values for _, values in _chunks(parts, examples, device, reads)]
-        found |= {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0]}
-    return Frozen(found, np.arange(len(examples)))
+    found: dict[str, Arrays] = {}
+    for what, reads in _reads(parts).items():
+        values = list(_values(parts, examples, device, reads))
+        found[what] = {name: np.concatenate([chunk[name] for chunk in values]) for name in values[0]}
+    return _frozen(found)
 
 
 def stored(parts: Parts, examples: Examples, device: str, card: Card, cache: Path) -> Frozen:
@@ -71,16 +64,22 @@ def stored(parts: Parts, examples: Examples, device: str, card: Card, cache: Pat
     The files' folder is named after a hash of all that the values come from. Of several processes one computes, others
     wait.
     """
-    found: Arrays = {}
-    for folder, reads in zip(_folders(parts, examples, card, cache), _reads(parts, device).values(), strict=True):
-        made_once(folder, partial(_write, folder, parts, examples, device, reads))
-        found |= {file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy"))}
-    return Frozen(found, np.arange(len(examples)))
+    found: dict[str, Arrays] = {}
+    reads = _reads(parts)
+    for what, folder in _folders(parts, examples, card, cache).items():
+        made_once(folder, partial(_write, folder, parts, examples, device, reads[what]))
+        found[what] = {file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy"))}
+    return _frozen(found)
 
 
 def is_stored(parts: Parts, examples: Examples, card: Card, cache: Path) -> bool:
     """Whether `stored` has nothing to compute."""
-    return all(folder.is_dir() for folder in _folders(parts, examples, card, cache))
+    return all(folder.is_dir() for folder in _folders(parts, examples, card, cache).values())
+
+
+def chunks(count: int) -> list[NDArray[np.integer]]:
+    """Return the numbers of so many windows, `CHUNK` at a time."""
+    return [np.arange(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
 
 
 def feed(
@@ -101,37 +100,45 @@ def feed(
     return batch
 
 
-def _reads(parts: Parts, device: str) -> dict[str, Reads]:
-    """Return what there is to compute, by name; the model is left evaluating."""
-    model, reads = parts.model.to(device).eval(), dict[str, Reads]()
+def _reads(parts: Parts) -> dict[str, Reads]:
+    """Return what there is to compute."""
+    model, reads = parts.model, dict[str, Reads]()
     if parts.handed:
-        reads["-".join(sorted(parts.handed))] = parts.readouts
+        reads[READOUTS] = parts.readouts
     if model.entry is not None:
-        reads[f"{STATE}{model.entry}"] = lambda x: {STATE: model.frozen_state(x)}
+        reads[STATE] = lambda x: {STATE: model.frozen_state(x)}
     return reads
 
 
-def _folders(parts: Parts, examples: Examples, card: Card, cache: Path) -> list[Path]:
-    """Return the folders of the files of each of `_reads`."""
-    key, device = _key(parts, examples, card), str(next(parts.model.parameters()).device)
-    return [cache / f"{key}-{name}" for name in _reads(parts, device)]
+def _frozen(found: dict[str, Arrays]) -> Frozen:
+    return Frozen(found.get(READOUTS, {}), found.get(STATE, {}).get(STATE))
+
+
+def _folders(parts: Parts, examples: Examples, card: Card, cache: Path) -> dict[str, Path]:
+    """Return where the files are of each of `_reads`: which readouts, and the state before which block."""
+    key = _key(parts, examples, card)
+    named = {READOUTS: "-".join(sorted(parts.handed)), STATE: f"{STATE}{parts.model.entry}"}
+    return {what: cache / f"{key}-{named[what]}" for what in _reads(parts)}
+
+
+def _widened(values: NDArray[np.float16], device: str) -> Tensor:
+    return torch.from_numpy(values).float().to(device)
 
 
 @torch.no_grad()
-def _chunks(
-    parts: Parts, examples: Examples, device: str, reads: Reads
-) -> Iterator[tuple[NDArray[np.integer], Arrays]]:
-    """Yield the numbers of some examples and what is read of them, until there is no more."""
-    for first in range(0, len(examples), CHUNK):
-        index = np.arange(first, min(first + CHUNK, len(examples)))
+def _values(parts: Parts, examples: Examples, device: str, reads: Reads) -> Iterator[Arrays]:
+    """Yield what is read of the windows, chunk by chunk; the model is left evaluating."""
+    parts.model.to(device).eval()
+    for index in chunks(len(examples)):
         x = inputs(parts, examples, index)[0].to(device)
-        yield index, {name: value.half().cpu().numpy() for name, value in reads(x).items()}
+        yield {name: value.half().cpu().numpy() for name, value in reads(x).items()}
 
 
 def _write(folder: Path, parts: Parts, examples: Examples, device: str, reads: Reads) -> None:
     with whole_folder(folder) as temporary:
         arrays: dict[str, np.memmap] = {}
-        for index, values in _chunks(parts, examples, device, reads):
+        pieces = zip(chunks(len(examples)), _values(parts, examples, device, reads), strict=True)
+        for index, values in pieces:
             for name, value in values.items():
                 if name not in arrays:
                     shape = (len(examples), *value.shape[1:])

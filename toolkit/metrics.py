@@ -39,7 +39,8 @@ class Metric:
 
     `meaning` says it to a reader in a short plain phrase: "share of storms that are found". `finish` takes the totals
     by column, each of any one shape (...), and returns the scores (...), NaN where the score is undefined. `limits`
-    are the lowest and the highest value it can take; intervals are kept within them.
+    are the lowest and the highest value it can take; intervals are kept within them. `weighed` (sums, weights) is a
+    quicker way to what `finish` makes of the totals, for sums of many columns.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Metric:
     statistic: Statistic
     finish: Finish
     limits: tuple[float, float] = (-np.inf, np.inf)
+    weighed: Callable[[pd.DataFrame, Array], Array] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a direction that is neither of the two."""
@@ -62,6 +64,8 @@ class Metric:
 
     def values(self, sums: pd.DataFrame, weights: Array) -> Array:
         """Return one score per row of weights (draws, groups): the score of the groups counted that often."""
+        if self.weighed is not None:
+            return self.weighed(sums, weights)
         totals = weights @ sums.to_numpy(np.float64)
         return self.finish({str(column): totals[:, k] for k, column in enumerate(sums.columns)})
 
@@ -170,3 +174,24 @@ def median_of_histogram(sums: Mapping[str, Array]) -> Array:
     inside = np.take_along_axis(counts, k, -1)
     below = np.take_along_axis(running, k, -1) - inside
     return (k - 0.5 + ratio(half - below, inside))[..., 0]
+
+
+def weighed_median(histogram: pd.DataFrame, weights: Array) -> Array:
+    """Return `median_of_histogram` of the groups counted that often, one for each row of weights (draws, groups).
+
+    A thousand bins are too many to be totalled in every draw of every run of a study: by bisection ten are enough.
+    """
+    counts = np.ascontiguousarray(histogram.to_numpy(np.float64).T)
+    running = np.cumsum(counts, axis=0)
+
+    def total(of_bins: Array) -> Array:
+        return np.einsum("dg,dg->d", weights, of_bins)
+
+    half = weights @ running[-1] / 2
+    first, last = np.zeros(len(weights), np.int64), np.full(len(weights), len(counts) - 1)
+    while (first < last).any():
+        middle = (first + last) // 2
+        reached = total(running[middle]) >= half
+        first, last = np.where(reached, first, middle + 1), np.where(reached, middle, last)
+    inside = total(counts[first])
+    return first - 0.5 + ratio(half - (total(running[first]) - inside), inside)

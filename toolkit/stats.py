@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtr, stdtrit
 
 from toolkit.errors import UserError
-from toolkit.metrics import Array, Metric, median_of_histogram, ratio
+from toolkit.metrics import Array, Metric
 
 LEVEL = 0.95
 
@@ -149,29 +149,7 @@ def group_weights(groups: int, draws: int, seed: int) -> Array:
 
 def resample(metric: Metric, runs: Sequence[pd.DataFrame], weights: Array) -> Array:
     """Return the score of every run under every row of weights (draws, groups): (draws, runs)."""
-    scored = _medians if metric.finish is median_of_histogram else metric.values
-    return np.stack([scored(run, weights) for run in runs], axis=-1)
-
-
-def _medians(histogram: pd.DataFrame, weights: Array) -> Array:
-    """Return `median_of_histogram` of the groups counted that often, (draws,), by bisection over the bins.
-
-    A thousand bins are too many to be totalled in every draw of every run of a study; ten of them are enough.
-    """
-    counts = np.ascontiguousarray(histogram.to_numpy(np.float64).T)
-    running = np.cumsum(counts, axis=0)
-
-    def total(of_bins: Array) -> Array:
-        return np.einsum("dg,dg->d", weights, of_bins)
-
-    half = weights @ running[-1] / 2
-    first, last = np.zeros(len(weights), np.int64), np.full(len(weights), len(counts) - 1)
-    while (first < last).any():
-        middle = (first + last) // 2
-        reached = total(running[middle]) >= half
-        first, last = np.where(reached, first, middle + 1), np.where(reached, middle, last)
-    inside = total(counts[first])
-    return first - 0.5 + ratio(half - (total(running[first]) - inside), inside)
+    return np.stack([metric.values(run, weights) for run in runs], axis=-1)
 
 
 def _aligned(runs: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:

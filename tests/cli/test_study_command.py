@@ -48,10 +48,11 @@ def test_a_study_is_made_by_one_command(command, tiny_world: Path, random_backbo
         "scratch, 12 labels": 2,
         "scratch, 4 labels": 2,
     }
+    features = kinds.pop("features, probe, random")  # another test may have computed some in the same cache
+    assert features["to_do"] + features["done"] > 2
     assert all(row["done"] == 0 for row in kinds.values())
-    assert kinds["features, probe, random"]["seconds"] > 0
     assert planned["seconds"] > 0
-    assert planned["seconds"] == pytest.approx(sum(row["seconds"] or 0 for row in kinds.values()))
+    assert planned["seconds"] == pytest.approx(sum(row["seconds"] or 0 for row in [*kinds.values(), features]))
     assert not folder.exists()
     answer = command(*words)
     assert answer.exit_code == 0, answer.stderr

@@ -1,7 +1,6 @@
 """Scores of a made-up metric, of which the sums per group are given; and tiny studies of tasks of one file."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from toolkit.study.gathered import gathered
 from toolkit.study.ground import Ground
 from toolkit.study.plan import Study
 from toolkit.study.run import run_study
-from toolkit.study.settings import planned
+from toolkit.study.settings import Asked, planned
 from toolkit.study.subsets import Subsets
 from toolkit.study.table import StudyTable
 from toolkit.told import Told
@@ -89,7 +88,7 @@ def plan_rain(rain_file: Path) -> Callable[..., Plan]:
 
     def plan(task: Path = PLACES, **words: Any) -> Plan:
         usual = {"labels": "8,all", "methods": ("scratch", "classical"), "seeds": 2, "tries": 2}
-        return planned(str(task), None, QUICK, {"data": rain_file}, **usual | words)
+        return planned(str(task), Asked(**usual | words), None, QUICK, {"data": rain_file})
 
     return plan
 
@@ -102,7 +101,7 @@ def plan_readings(stations_file: Path, tiny_world: Path, random_backbone: Path) 
         usual = {"labels": "4,all", "methods": ("probe", "scratch", "classical"), "seeds": 2, "tries": 2}
         usual |= {"backbones": (str(random_backbone),)}
         given = {"data": stations_file, "world": tiny_world}
-        return planned(str(READINGS), None, (*QUICK, *overrides), given, **usual | words)
+        return planned(str(READINGS), Asked(**usual | words), None, (*QUICK, *overrides), given)
 
     return plan
 
@@ -110,8 +109,12 @@ def plan_readings(stations_file: Path, tiny_world: Path, random_backbone: Path) 
 @pytest.fixture(scope="session")
 def plan_storms(tiny_world: Path, random_backbone: Path) -> Callable[..., Plan]:
     """Plan a study of cyclones in the tiny world, whose training part has twelve."""
-    backbones = (str(random_backbone),)
-    return partial(planned, "hurricane", None, QUICK, {"world": tiny_world}, backbones=backbones)
+
+    def plan(**words: Any) -> Plan:
+        asked = Asked(**{"backbones": (str(random_backbone),)} | words)
+        return planned("hurricane", asked, None, QUICK, {"world": tiny_world})
+
+    return plan
 
 
 @pytest.fixture(scope="session")

@@ -4,14 +4,15 @@ from pathlib import Path
 import pytest
 
 from toolkit.study import estimate
-from toolkit.study.estimate import Timed, foreseen, outlook, recorded_seconds
+from toolkit.study.estimate import foreseen, outlook, recorded_seconds
 from toolkit.study.plan import Cell, Folders
 from toolkit.study.stages import features_kind
 from toolkit.study.table import StudyTable
+from toolkit.timing import Timed
 
 pytestmark = pytest.mark.slow
 
-ONE = Timed(1.0, 1.0, 1.0)
+ONE = Timed(1.0, 1.0, 1.0, 1, 1)
 
 
 def test_networks_are_timed_and_baselines_are_not(plan_readings, tmp_path: Path) -> None:
@@ -25,7 +26,7 @@ def test_networks_are_timed_and_baselines_are_not(plan_readings, tmp_path: Path)
 
 def test_time_grows_with_steps_and_windows(plan_readings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many steps, and windows that are validated and scored; by hand for a step of 10 s and a window of 0.5 s."""
-    monkeypatch.setattr(estimate, "_timed", lambda *_: Timed(10.0, 0.5, 0.0))
+    monkeypatch.setattr(estimate, "timed", lambda *_: Timed(10.0, 0.5, 0.0, 1, 1))
     study, on, subsets = plan_readings("validations=2")
     cell, trial = Cell("scratch", "", 4, 0), study.trials(Cell("scratch", "", 4, 0))[0]
     seconds = foreseen(study, on, subsets, Folders(tmp_path))
@@ -38,7 +39,7 @@ def test_time_grows_with_steps_and_windows(plan_readings, tmp_path: Path, monkey
 def test_each_network_is_timed_once(plan_readings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever its budgets and seeds."""
     timed: list[str] = []
-    monkeypatch.setattr(estimate, "_timed", lambda settings, _: (timed.append(settings.method), ONE)[1])
+    monkeypatch.setattr(estimate, "timed", lambda _task, _settings, method, *_: (timed.append(method), ONE)[1])
     foreseen(*plan_readings(), Folders(tmp_path))
     assert sorted(timed) == ["probe", "scratch"]
 
@@ -46,12 +47,12 @@ def test_each_network_is_timed_once(plan_readings, tmp_path: Path, monkeypatch: 
 def test_what_fails_is_not_foreseen(plan_readings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The job itself will say what is wrong; the others are foreseen."""
 
-    def timed(settings, _train) -> Timed:
-        if settings.method == "probe":
+    def timed(_task, _settings, method: str, *_: object) -> Timed:
+        if method == "probe":
             raise RuntimeError("no such head")
         return ONE
 
-    monkeypatch.setattr(estimate, "_timed", timed)
+    monkeypatch.setattr(estimate, "timed", timed)
     seconds = foreseen(*plan_readings(), Folders(tmp_path))
     assert not [kind for kind in seconds if "probe" in kind]
     assert [kind for kind in seconds if "scratch" in kind]

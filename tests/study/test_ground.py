@@ -10,7 +10,7 @@ from toolkit.backbones.weights import load_backbone
 from toolkit.columns import NO_COLUMNS
 from toolkit.examples import Examples
 from toolkit.finetune import load_data
-from toolkit.frozen import STATE, computed
+from toolkit.frozen import computed
 from toolkit.methods import built
 from toolkit.placement import objects_in
 from toolkit.split import PARTS, TEST, TRAIN, VALIDATION
@@ -139,9 +139,10 @@ def test_what_is_taken_from_the_cache_is_what_would_be_computed(
     short = Taken(windows.cuts[:2], tuple(index[:9] for index in windows.index[:2]))
     kept = short.frozen(parts, "cpu", backbone.card)
     fresh = computed(parts, short.examples(), "cpu")
-    assert set(kept.arrays) == set(fresh.arrays) > {STATE}
-    for name, values in fresh.arrays.items():
-        np.testing.assert_allclose(kept.arrays[name][kept.rows], values[fresh.rows], rtol=0.01, atol=0.01)
+    assert kept.readouts.keys() == fresh.readouts.keys() != set()
+    for name, values in fresh.readouts.items():
+        np.testing.assert_allclose(kept.readouts[name], values, rtol=0.01, atol=0.01)
+    np.testing.assert_allclose(kept.state, fresh.state, rtol=0.01, atol=0.01)
     assert list((own_cache / "features").iterdir())
 
 
@@ -152,6 +153,6 @@ def test_rows_are_all_there_is_without_fields(plan_rain) -> None:
     examples = windows.examples()
     assert set(examples.table["group"]) == set(examples.truth["group"]) == set(subsets.train(8, 0))
     frozen = windows.frozen(None, "cpu", None)
-    assert (frozen.arrays, len(frozen.rows)) == ({}, 8)
+    assert (frozen.readouts, frozen.state) == ({}, None)
     whole = {part: len(taken(on, part, on.material.groups(part)).examples()) for part in PARTS}
     assert sum(whole.values()) == len(on.material.labels)

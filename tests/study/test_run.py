@@ -270,7 +270,7 @@ def test_settings_that_cannot_be_tried_are_not_chosen(
 
     monkeypatch.setattr(jobs_module, "trial_cell", failing(0, 1))
     none = studied(plan, tmp_path / "study")
-    assert none.failed["scratch, 8 labels, seed 1"] == "None of the settings of scratch, 8 labels could be tried."
+    assert "None of the settings of scratch, 8 labels could be tried" in none.failed["scratch, 8 labels, seed 1"]
     assert len(none.failed) == 4
     assert none.chosen == ()
     monkeypatch.setattr(jobs_module, "trial_cell", failing(1))

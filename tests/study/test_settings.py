@@ -8,7 +8,7 @@ from toolkit.backbones.card import read_card, write_card
 from toolkit.errors import UserError
 from toolkit.study.ladder import MOST_STEPS
 from toolkit.study.plan import CLASSICAL
-from toolkit.study.settings import USUAL, planned
+from toolkit.study.settings import USUAL, Asked, planned
 from toolkit.study.subsets import Subsets, write_subsets
 
 RENAMED = """
@@ -58,9 +58,9 @@ def test_without_a_list_budgets_double_up_to_a_third(plan_rain, plan_readings) -
 def test_a_study_has_a_few_settings_of_its_own(rain_file: Path) -> None:
     """One thread, and no endless trainings, unless an override says otherwise; the task's own defaults stay."""
     given, task = {"data": rain_file}, str(Path(__file__).parents[1] / "plug_ins" / "places.py")
-    settings = planned(task, None, (), given, methods=("scratch",), seeds=1)[0].settings
+    settings = planned(task, Asked(methods=("scratch",), seeds=1), given=given)[0].settings
     assert (settings.threads, settings.limit_batches, settings.lr) == (1, MOST_STEPS, 0.02)
-    settings = planned(task, None, ("limit_batches=5",), given, methods=("scratch",), seeds=1)[0].settings
+    settings = planned(task, Asked(methods=("scratch",), seeds=1), None, ("limit_batches=5",), given)[0].settings
     assert settings.limit_batches == 5
 
 
@@ -97,7 +97,7 @@ def test_what_a_study_sets_itself_is_not_for_an_override(plan_readings, key: str
 def test_a_task_that_is_not_there_or_lacks_what_is_asked_for_is_an_error(plan_rain, tmp_path: Path) -> None:
     """Its name, methods that look at fields, and classical baselines where it has none."""
     with pytest.raises(UserError, match=r"No task 'huricane'\. Did you mean 'hurricane'"):
-        planned("huricane")
+        planned("huricane", Asked())
     with pytest.raises(UserError, match="The task places looks at no fields, so there is no backbone for lora"):
         plan_rain(methods=("scratch", "lora"))
     places = str(Path(__file__).parents[1] / "plug_ins" / "places.py")
@@ -146,10 +146,10 @@ def test_the_subsets_of_another_study_are_used_again(plan_rain, tmp_path: Path) 
     _, _, drawn = plan_rain(seeds=3)
     swapped = Subsets({0: drawn.drawn[1], 1: drawn.drawn[0]}, drawn.test)
     write_subsets(tmp_path / "subsets.json", swapped, {})
-    assert plan_rain(subsets_file=tmp_path / "subsets.json")[2] == swapped
+    assert plan_rain(subsets=tmp_path / "subsets.json")[2] == swapped
     with pytest.raises(UserError, match=r"has no subsets for seed 2, 3\. Ask for fewer --seeds"):
-        plan_rain(subsets_file=tmp_path / "subsets.json", seeds=4)
+        plan_rain(subsets=tmp_path / "subsets.json", seeds=4)
     stray = replace(drawn.drawn[0], train=("p99", *drawn.drawn[0].train))
     write_subsets(tmp_path / "stray.json", Subsets({0: stray}, drawn.test), {})
     with pytest.raises(UserError, match="The subsets have 'p99' in the part train; in these labels it is in no part"):
-        plan_rain(subsets_file=tmp_path / "stray.json", seeds=1)
+        plan_rain(subsets=tmp_path / "stray.json", seeds=1)

@@ -82,7 +82,7 @@ def study(
     from toolkit.study.gathered import gathered
     from toolkit.study.plan import Folders
     from toolkit.study.run import run_study
-    from toolkit.study.settings import planned
+    from toolkit.study.settings import Asked, planned
     from toolkit.workers import workers_named
 
     workers = workers_named(backend, scheduler or "", jobs)
@@ -90,8 +90,8 @@ def study(
     with told(quiet, verbose) as listener:
         if not dry_run:
             check_folder(folder.path, resume, overwrite)
-        given, names = {"world": world, "data": data}, (_listed(methods), _listed(backbones))
-        plan = planned(task, config, overrides or (), given, labels, *names, seeds, tries, ladder, subsets, listener)
+        asked = Asked(labels, _listed(methods), _listed(backbones), seeds, tries, ladder, subsets)
+        plan = planned(task, asked, config, overrides or (), {"world": world, "data": data}, listener)
         if dry_run:
             _say_plan(plan[0], outlook(*plan, Folders(folder.path)), jobs, json)
             return

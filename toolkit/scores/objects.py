@@ -23,6 +23,7 @@ from toolkit.metrics import (
     median_of_histogram,
     ratio,
     sum_by_group,
+    weighed_median,
 )
 from toolkit.scores.matching import PLACE, Matched, Objects, matched
 
@@ -113,6 +114,7 @@ def median_centre_error(objects: Objects) -> Metric:
         statistic=centre_errors(objects),
         finish=median_of_histogram,
         limits=(0.0, objects.cap_km),
+        weighed=weighed_median,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from toolkit.backbones.card import backbone_folder
+from toolkit.backbones.card import Card, backbone_folder
 from toolkit.backbones.weights import Backbone, load_backbone
 from toolkit.columns import fit_columns
 from toolkit.config import FinetuneSettings
@@ -23,10 +23,10 @@ from toolkit.files import write_json
 from toolkit.frozen import is_stored, stored
 from toolkit.methods import Fitted, See, built, fitted
 from toolkit.metrics import evaluate_metrics
-from toolkit.parts import check_store
+from toolkit.parts import Parts, check_store
 from toolkit.plugins import task_named
 from toolkit.split import PARTS, TEST, TRAIN, VALIDATION
-from toolkit.study.ground import Ground, features_folder, ground, see_taken, taken
+from toolkit.study.ground import Ground, Taken, features_folder, ground, see_taken, taken
 from toolkit.study.plan import CELL, SCRATCH, TRIAL, source_sha256
 from toolkit.study.recorded import write_scores
 from toolkit.told import Told
@@ -56,20 +56,14 @@ class _Trained:
 
 def features_cell(settings: FinetuneSettings, part: str, number: int) -> None:
     """Compute what a method does not change of the windows of a part, cut for the time of this number."""
-    on, backbone = opened(settings)
-    assert backbone is not None
-    cut = on.cut(part, number)
-    parts = built(on.task, settings, settings.method, backbone, fit_columns(cut.table, on.task.inputs.columns))
-    stored(parts, cut, engine(settings), backbone.card, features_folder())
+    parts, cut, card = _of_cut(settings, part, number)
+    stored(parts, cut, engine(settings), card, features_folder())
 
 
 def there_are_features(settings: FinetuneSettings, part: str, number: int) -> bool:
     """Whether `features_cell` has been done, for these windows and this backbone."""
-    on, backbone = opened(settings)
-    assert backbone is not None
-    cut = on.cut(part, number)
-    parts = built(on.task, settings, settings.method, backbone, fit_columns(cut.table, on.task.inputs.columns))
-    return is_stored(parts, cut, backbone.card, features_folder())
+    parts, cut, card = _of_cut(settings, part, number)
+    return is_stored(parts, cut, card, features_folder())
 
 
 def trial_cell(settings: FinetuneSettings, groups: Groups, folder: Path) -> None:
@@ -112,7 +106,7 @@ def baseline_cell(settings: FinetuneSettings, name: str, groups: Groups, folder:
 
     def work() -> dict[str, Any]:
         on = opened(settings)[0]
-        sets = _examples(on, groups)
+        sets = {part: of.examples() for part, of in _taken(on, groups).items()}
         predict = on.task.baselines[name](sets[TRAIN], sets[VALIDATION])
         result = scored(on.task, predict, sets[VALIDATION], sets[TEST])
         write_scores(folder / SCORES, result.scores)
@@ -137,17 +131,26 @@ def opened(settings: FinetuneSettings) -> tuple[Ground, Backbone | None]:
     return on, backbone
 
 
-def _examples(on: Ground, groups: Groups) -> dict[str, Examples]:
+def _of_cut(settings: FinetuneSettings, part: str, number: int) -> tuple[Parts, Examples, Card]:
+    """Return a model that is not trained, the windows of a cut, and the card of the backbone."""
+    on, backbone = opened(settings)
+    assert backbone is not None
+    cut = on.cut(part, number)
+    code = fit_columns(cut.table, on.task.inputs.columns)
+    return built(on.task, settings, settings.method, backbone, code), cut, backbone.card
+
+
+def _taken(on: Ground, groups: Groups) -> dict[str, Taken]:
+    """Return the windows of each part."""
     own = {TRAIN: groups.train, VALIDATION: groups.validation, TEST: ()}
-    return {part: taken(on, part, own[part]).examples() for part in PARTS}
+    return {part: taken(on, part, own[part]) for part in PARTS}
 
 
 def _trained(settings: FinetuneSettings, groups: Groups, run: Path) -> _Trained:
     """Train a network in a run folder, or go on there, and choose its thresholds."""
     on, backbone = opened(settings)
     device = engine(settings)
-    own = {TRAIN: groups.train, VALIDATION: groups.validation, TEST: ()}
-    sets = {part: taken(on, part, own[part]) for part in PARTS}
+    sets = _taken(on, groups)
     whole = {part: of.examples() for part, of in sets.items()}
     see = see_taken(sets, whole, device, backbone.card if backbone else None)
     source = {"source_sha256": source_sha256(backbone.card, settings.method)} if backbone else {}

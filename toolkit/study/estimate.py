@@ -1,21 +1,11 @@
 """How long the jobs of a study will take: steps are timed on a few windows, the rest is counted."""
 
-import time
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from statistics import fmean
 
-import numpy as np
-import torch
-
-from toolkit.columns import fit_columns
-from toolkit.config import FinetuneSettings
 from toolkit.engine import engine
-from toolkit.examples import Examples
-from toolkit.frozen import computed, feed
-from toolkit.methods import built, schedule_of
+from toolkit.methods import schedule_of
 from toolkit.split import PARTS, TEST, TRAIN, VALIDATION
 from toolkit.study.cells import opened
 from toolkit.study.ground import Ground, taken
@@ -23,11 +13,7 @@ from toolkit.study.plan import Cell, Folders, Study, Trial
 from toolkit.study.recorded import finished
 from toolkit.study.stages import cells_stage, cells_to_do, features_kind, features_stage, trials_stage, trials_to_do
 from toolkit.study.subsets import Subsets
-
-TIMED = 2
-"""Calls whose mean is taken, after one that is not counted."""
-MOST_TIMED = 128
-"""Windows that are predicted for the time it takes."""
+from toolkit.timing import Timed, timed
 
 
 @dataclass(frozen=True)
@@ -64,80 +50,36 @@ def recorded_seconds(study: Study, folders: Folders) -> dict[str, float]:
     return {kind: fmean(seconds) for kind, seconds in found.items()}
 
 
-@dataclass(frozen=True)
-class Timed:
-    """The seconds that a training step takes, a window that is predicted, and one whose features are computed."""
-
-    step: float
-    window: float
-    features: float
-
-
 def foreseen(study: Study, on: Ground, subsets: Subsets, folders: Folders) -> dict[str, float]:
     """Return what a job that is not finished will take, {kind: s}: by those that are, or else by a step that is timed.
 
     Not foreseen are classical baselines of which none is finished, and what fails.
     """
     found = recorded_seconds(study, folders)
-    timed: dict[tuple[str, str], Timed] = {}
+    times: dict[tuple[str, str], Timed] = {}
     jobs: list[Cell | Trial] = [*trials_to_do(study, folders), *cells_to_do(study, folders)]
     for job in jobs:
         cell = job.cell if isinstance(job, Trial) else job
         if job.kind not in found and cell.method in study.methods:
             with suppress(Exception):  # a task is somebody else's code; the job itself will say what is wrong
-                found[job.kind] = _expected(study, subsets, job, cell, timed)
+                found[job.kind] = _expected(study, subsets, job, cell, times)
                 if cell.backbone:
-                    each = timed[cell.method, cell.backbone].features
+                    each = times[cell.method, cell.backbone].features
                     found.setdefault(features_kind(cell), each * fmean(len(on.cut(part, 0)) for part in PARTS))
     return found
 
 
 def _expected(
-    study: Study, subsets: Subsets, job: Cell | Trial, cell: Cell, timed: dict[tuple[str, str], Timed]
+    study: Study, subsets: Subsets, job: Cell | Trial, cell: Cell, times: dict[tuple[str, str], Timed]
 ) -> float:
-    """Return what a job will take, s, and keep in `timed` what a step and a window of its kind take."""
+    """Return what a job will take, s, and keep in `times` what a step and a window of its kind take."""
     settings = study.settings_of(cell, study.ladder[cell.method][job.number if isinstance(job, Trial) else 0])
-    on, _ = opened(settings)
+    on, backbone = opened(settings)
     train = taken(on, TRAIN, subsets.train(cell.labels, cell.seed)).examples()
-    if (cell.method, cell.backbone) not in timed:
-        timed[cell.method, cell.backbone] = _timed(settings, train)
-    of = timed[cell.method, cell.backbone]
+    if (which := (cell.method, cell.backbone)) not in times:
+        times[which] = timed(on.task, settings, cell.method, backbone, train, engine(settings))
+    of = times[which]
     schedule = schedule_of(settings, cell.method, len(train))
     validated = len(taken(on, VALIDATION, subsets.validation(cell.labels, cell.seed)).index[0])
     scored = 0 if isinstance(job, Trial) else len(on.cut(TEST, 0))
     return of.step * schedule.steps + of.window * ((settings.validations + 1) * validated + scored)
-
-
-def _timed(settings: FinetuneSettings, train: Examples) -> Timed:
-    """Time a step, a prediction and the features on a few windows."""
-    on, backbone = opened(settings)
-    device, task = engine(settings), on.task
-    parts = built(task, settings, settings.method, backbone, fit_columns(train.table, task.inputs.columns))
-    parts = replace(parts, model=parts.model.to(device))
-    few = train.subset(np.arange(min(MOST_TIMED, len(train))))
-    frozen = computed(parts, few, device)
-    given = feed(parts, few, device, frozen)
-    optimizer = torch.optim.AdamW([p for p in parts.model.parameters() if p.requires_grad], lr=0.0)
-    some = np.arange(min(settings.batch_size, len(few)))
-
-    def step() -> None:
-        targets = task.encode(few.subset(some))
-        wanted = {name: torch.from_numpy(target).to(device) for name, target in targets.items()}
-        torch.stack(list(task.loss(parts.model(*given(some)), wanted).values())).sum().backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-    def predict() -> None:
-        with torch.no_grad():
-            parts.model(*given(np.arange(len(few)))).cpu()
-
-    features = _seconds(partial(computed, parts, few, device)) / len(few)
-    return Timed(_seconds(step), _seconds(predict) / len(few), features)
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    work()
-    began = time.perf_counter()
-    for _ in range(TIMED):
-        work()
-    return (time.perf_counter() - began) / TIMED

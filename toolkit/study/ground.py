@@ -7,7 +7,7 @@ takes no window that shows an object which is not labelled for it, and backgroun
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from pathlib import Path
@@ -68,13 +68,15 @@ class Taken:
     def frozen(self, parts: Parts, device: str, card: Card | None) -> Frozen:
         """Return what training does not change of them, from the cache."""
         if card is None:
-            return Frozen({}, np.arange(sum(map(len, self.index))))
+            return Frozen({}, None)
         kept = [stored(parts, cut, device, card, features_folder()) for cut in self.cuts]
-        arrays = {
-            name: np.concatenate([k.arrays[name][i] for k, i in zip(kept, self.index, strict=True)])
-            for name in kept[0].arrays
-        }
-        return Frozen(arrays, np.arange(sum(map(len, self.index))))
+
+        def own(arrays: Iterable[NDArray[np.float16]]) -> NDArray[np.float16]:
+            return np.concatenate([array[index] for array, index in zip(arrays, self.index, strict=True)])
+
+        readouts = {name: own(k.readouts[name] for k in kept) for name in kept[0].readouts}
+        states = [k.state for k in kept if k.state is not None]
+        return Frozen(readouts, own(states) if states else None)
 
 
 def features_folder() -> Path:

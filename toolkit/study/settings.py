@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,52 +28,64 @@ SMALLEST, LEAP = 4, 3
 """Groups of the smallest budget, unless told otherwise; each of the next has twice as many, up to a third of all."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is to be compared, as a user says it.
+
+    `labels` is a list such as "8,16,all", None for 4, 8, 16, ... and all; no methods are those of `USUAL`, no backbones
+    the one of the settings. `ladder` is a file of settings to try, `subsets` that of another study.
+    """
+
+    labels: str | None = None
+    methods: tuple[str, ...] = ()
+    backbones: tuple[str, ...] = ()
+    seeds: int = 5
+    tries: int = 2
+    ladder: Path | None = None
+    subsets: Path | None = None
+
+
 def planned(
     name: str,
+    asked: Asked,
     config: Path | None = None,
     overrides: Sequence[str] = (),
     given: Mapping[str, Any] | None = None,
-    labels: str | None = None,
-    methods: Sequence[str] = (),
-    backbones: Sequence[str] = (),
-    seeds: int = 5,
-    tries: int = 2,
-    ladder_file: Path | None = None,
-    subsets_file: Path | None = None,
     told: Told | None = None,
 ) -> tuple[Study, Ground, Subsets]:
-    """Return a study, what it stands on, and its subsets.
+    """Return a study of the task called `name`, what it stands on, and its subsets.
 
-    Without `labels` budgets are 4, 8, 16, ... and all there are. Raises `UserError` for what is unknown or does not
-    fit, and for settings that are not for an override to say.
+    `config`, `overrides` and `given` are those of `toolkit.config.configured`. Raises `UserError` for what is unknown
+    or does not fit, and for settings that are not for an override to say.
     """
+    told = told or Told()
     for key in (word.partition("=")[0] for word in overrides):
         if key in OWN:
             raise UserError(f"'{key}' is set by the study itself; see `toolkit study --help`.")
     given = dict(given or {}) | {"compare": False, "baselines": False}
     task, settings = task_and_settings(name, config, overrides, given, FIRST)
-    wanted = _methods(task, methods)
-    rungs = ladder(wanted, settings, tries, ladder_file)
-    cards = _cards(task, backbones or (settings.backbone,))
+    wanted = _methods(task, asked.methods)
+    rungs = ladder(wanted, settings, asked.tries, asked.ladder)
+    cards = _cards(task, asked.backbones or (settings.backbone,))
     place, first = next(iter(cards.values()), (settings.backbone, None))
-    origin = found_origin(task, settings, told or Told())
+    origin = found_origin(task, settings, told)
     settings = settings.model_copy(update={
         "backbone": place, "world": origin.world and origin.world.resolve(),
         "data": origin.data and origin.data.resolve(),
     })  # fmt: skip
-    (told or Told()).stage("preparing fields and labels")
+    told.stage("preparing fields and labels")
     on = ground(settings, first.spec.grid_degrees if first else None)
     for _, card in cards.values():
         check_store(task, card, on.material.store)
-    subsets = _subsets(on, seeds, subsets_file)
+    subsets = _subsets(on, asked.seeds, asked.subsets)
     study = Study(
         settings,
-        budgets(labels or _doubled(subsets.available), subsets.available),
+        budgets(asked.labels or _doubled(subsets.available), subsets.available),
         tuple(method for method in wanted if method != CLASSICAL),
         tuple(task.baselines) if CLASSICAL in wanted else (),
         {own: found for own, (found, _) in cards.items()} or {"": place},
         _sources([(own, card) for own, (_, card) in cards.items()]),
-        seeds,
+        asked.seeds,
         rungs,
     )
     _check_folders(study)
@@ -85,9 +98,11 @@ def _methods(task: Task, methods: Sequence[str]) -> tuple[str, ...]:
         if method not in METHODS:
             raise unknown("method", method, METHODS)
         if method not in (SCRATCH, CLASSICAL) and not task.sees_fields:
-            raise UserError(f"The task {task.name} looks at no fields, so there is no backbone for {method}.")
+            raise UserError(
+                f"The task {task.name} looks at no fields, so there is no backbone for {method}. Leave it out."
+            )
     if CLASSICAL in methods and not task.baselines:
-        raise UserError(f"The task {task.name} has no classical baselines.")
+        raise UserError(f"The task {task.name} has no classical baselines: leave {CLASSICAL} out.")
     there = [method for method in USUAL if task.sees_fields or method in (SCRATCH, CLASSICAL)]
     return tuple(dict.fromkeys(methods)) or tuple(m for m in there if m != CLASSICAL or task.baselines)
 
@@ -122,7 +137,9 @@ def _check_folders(study: Study) -> None:
     """Raise `UserError` where two cells would have one folder."""
     ((folder, cells),) = Counter(Folders(Path()).of(cell) for cell in study.cells).most_common(1)
     if cells > 1:
-        raise UserError(f"Names of methods, baselines or backbones are too alike: {cells} cells share {folder}.")
+        raise UserError(
+            f"Names of methods, baselines or backbones are too alike: {cells} cells share {folder}. Rename one."
+        )
 
 
 def _subsets(on: Ground, seeds: int, file: Path | None) -> Subsets:

@@ -111,4 +111,4 @@ def _job(study: Study, subsets: Subsets, folders: Folders, cell: Cell) -> Job:
 
 
 def _no_choice(cell: Cell) -> None:
-    raise UserError(f"None of the settings of {cell.kind} could be tried.")
+    raise UserError(f"None of the settings of {cell.kind} could be tried; their errors say why. Mend that and resume.")
