@@ -85,6 +85,7 @@ def test_a_process_that_is_ended_from_outside_is_told() -> None:
         list(found)
 
 
+@pytest.mark.slow
 def test_other_errors_of_the_block_pass() -> None:
     """What goes wrong while batches are used is not taken for an end of a process, and ends the processes."""
 

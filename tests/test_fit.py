@@ -62,6 +62,7 @@ def test_batches_depend_on_seed_and_step_alone() -> None:
     assert max(counts.values()) - min(counts.values()) < 15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["probe", "lora", "full", "scratch"])
 def test_a_fit_learns_and_predicts(
     method: str, small_task: Task, backbone: Backbone, examples: Examples, tmp_path: Path
@@ -83,6 +84,7 @@ def test_a_fit_learns_and_predicts(
     assert all(torch.equal(before[name], value) for name, value in backbone.module.state_dict().items())
 
 
+@pytest.mark.slow
 def test_the_validation_loss_is_that_of_the_best_weights(
     small_task: Task, backbone: Backbone, examples: Examples, tmp_path: Path
 ) -> None:
@@ -99,6 +101,7 @@ def test_the_validation_loss_is_that_of_the_best_weights(
     assert total == pytest.approx(lowest, rel=0.02)  # readouts and state are kept in half precision while training
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["probe", "lora"])
 def test_features_from_files_give_the_same_weights(
     method: str, small_task: Task, backbone: Backbone, examples: Examples, tmp_path: Path

@@ -81,6 +81,7 @@ def violations(labels: pd.DataFrame, part: pd.Series, apart: Apart) -> int:
     return int((two_parts & near).sum()) // 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES, ids=str)
 @FEW
 @given(seed=SEEDS, budget=st.integers(1, 20))
@@ -95,6 +96,7 @@ def test_what_a_rule_makes_is_proved_clean(written: Callable, rule: Split, seed:
     assert leaks(written(labels, part, rule.apart), labels) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES, ids=str)
 @FEW
 @given(seed=SEEDS, moved=SEEDS)
@@ -108,6 +110,7 @@ def test_a_row_in_the_wrong_part_is_found(written: Callable, rule: Split, seed: 
     assert leaks(written(labels, part, rule.apart), labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES, ids=str)
 @FEW
 @given(seed=SEEDS)

@@ -60,6 +60,7 @@ def losses(folder: Path) -> list[float]:
     return [line["validation"] for line in lines if "validation" in line]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", BACKBONE_RATE)
 def test_a_method_is_trained_and_judged_on_validation(
     method: str, small_task: Task, backbone: Backbone, examples: dict[str, Examples], tmp_path: Path
@@ -73,6 +74,7 @@ def test_a_method_is_trained_and_judged_on_validation(
     assert all(torch.equal(before[name], value) for name, value in backbone.module.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["probe", "lora"])
 def test_features_from_files_change_nothing(
     method: str, small_task: Task, backbone: Backbone, examples: dict[str, Examples], tmp_path: Path
@@ -89,6 +91,7 @@ def test_features_from_files_change_nothing(
     assert all(torch.equal(value, weights[name]) for name, value in one.parts.model.state_dict().items())
 
 
+@pytest.mark.slow
 def test_a_refit_learns_from_validation_too(
     small_task: Task, backbone: Backbone, examples: dict[str, Examples], tmp_path: Path
 ) -> None:

@@ -150,6 +150,7 @@ def test_losses_are_weighted(source: Unlabelled, recipe: Recipe, normalisation: 
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
 
 
+@pytest.mark.slow
 def test_held_out_scores_are_those_of_the_same_windows_without_weights(
     source: Unlabelled, recipe: Recipe, normalisation: Normalisation
 ) -> None:

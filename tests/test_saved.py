@@ -67,6 +67,7 @@ def saved(method: str, task: Task, backbone: Backbone, folder: Path, run: Path) 
     return parts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_saved_model_says_the_same(
     method: str, small_task: Task, folder: Path, examples: Examples, tmp_path: Path

@@ -62,6 +62,7 @@ def days_apart(one: pd.DataFrame, other: pd.DataFrame) -> float:
     return float(between.min() / np.timedelta64(1, "D")) if between.size else math.inf
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES, ids=str)
 @FEW
 @given(seed=SEEDS)
@@ -76,6 +77,7 @@ def test_every_row_is_in_one_part_or_left_out(rule: Split, seed: int) -> None:
         assert set(part) >= {"test"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES, ids=str)
 @FEW
 @given(seed=SEEDS)
@@ -87,6 +89,7 @@ def test_a_rule_sees_neither_targets_nor_the_order_of_rows(rule: Split, seed: in
     pd.testing.assert_series_equal(rule(shuffled).sort_index(), part, check_names=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule.apart.groups], ids=str)
 @FEW
 @given(seed=SEEDS)
@@ -98,6 +101,7 @@ def test_groups_stay_whole(rule: Split, seed: int) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule.apart.gap_days is not None], ids=str)
 @FEW
 @given(seed=SEEDS)

@@ -42,6 +42,7 @@ def crossed(
     return [run(values) for values in of_seed + of_group + noise * rng.normal(size=(seeds, groups))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("groups", [8, 40])
 def test_interval_covers_the_truth_at_its_level(groups: int) -> None:
     """About 95 % of the intervals of one run hold the true score, with few groups too."""
@@ -50,6 +51,7 @@ def test_interval_covers_the_truth_at_its_level(groups: int) -> None:
     assert 0.925 <= np.mean([interval.low <= 0 <= interval.high for interval in found]) <= 0.975
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_seed", [0.0, 0.15, 0.5])
 def test_interval_of_three_seeds_covers_the_truth(by_seed: float) -> None:
     """With three seeds the interval holds the true score about as often as it says, however much seeds matter."""

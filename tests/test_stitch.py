@@ -174,6 +174,7 @@ def test_without_a_probability_the_most_central_counts(store: Store) -> None:
     assert list(out) == ["example", "latitude", "longitude"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", [(65, 128), (64, 128), (25, 48)])
 def test_each_place_is_stated_by_one_window(grid: tuple[int, int]) -> None:
     """Of a task that says something of every pixel each point of the grid comes once, the poles and the equator too."""

@@ -134,6 +134,7 @@ def test_accumulated_batches_survive_an_interrupt(tmp_path: Path) -> None:
         trained(tmp_path / "cut", Line(0.5), resume=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_processes_that_draw_ahead_change_nothing(workers: int, tmp_path: Path) -> None:
@@ -303,6 +304,7 @@ def test_without_tensorboard_its_extra_is_named(tmp_path: Path, monkeypatch: pyt
         trained(tmp_path, tensorboard=True)
 
 
+@pytest.mark.slow
 def test_tensorboard_is_told_every_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It gets every number of every step, from where a resumed run begins on, and its files are closed."""
     written: dict[str, dict[int, float]] = {}

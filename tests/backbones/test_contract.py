@@ -34,6 +34,7 @@ def built(kind: str) -> Network:
     return build_backbone(spec, shape.architecture, seed=0).eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["vit", "resnet"])
 @torch.no_grad()
 def test_a_network_can_be_left_and_entered_before_every_block(kind: str) -> None:

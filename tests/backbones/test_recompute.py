@@ -41,6 +41,7 @@ def learned(net: Network, x: Tensor) -> tuple[float, dict[str, Tensor], int]:
     return loss.item(), {name: p.grad for name, p in net.named_parameters() if p.grad is not None}, kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_loss_gradients_and_statistics_are_the_same_and_less_is_kept(kind: str) -> None:
     """To the bit, dropout and running statistics of batch norms included, for less than a third of the memory."""

@@ -131,6 +131,7 @@ def test_where_nothing_is_known_nothing_is_stated(
         assert predictions.empty
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WAYS)
 def test_vortices_that_end_teach_no_displacement(
     name: str, baselines: dict[str, Baseline], world: dict[str, Examples]

@@ -77,6 +77,7 @@ def test_ctrl_c_exits_with_130_and_says_how_to_go_on(command, monkeypatch: pytes
     assert "Go on with: toolkit finetune hurricane --out 'my runs' --resume" in answer.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_reaches_a_real_process() -> None:
     """SIGINT while a command works ends the process with 130, a line of text and no traceback."""
     script = (

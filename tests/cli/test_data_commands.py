@@ -62,6 +62,7 @@ def test_check_of_what_cannot_be_read_is_an_error(command, tmp_path: Path, conte
     assert str(path) in answer.stderr
 
 
+@pytest.mark.slow
 def test_prepare_makes_a_store_that_passes_the_check(command, tiny_world: Path) -> None:
     """A prepared store has the world's times and the variables asked for, and nothing is wrong with it."""
     answer = command(

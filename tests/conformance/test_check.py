@@ -42,6 +42,7 @@ def test_a_rule_that_needs_a_broken_one_is_not_run(sound: Task, checked) -> None
     assert problem.remedy.startswith("Mend `encode` in test_check.py, line ")
 
 
+@pytest.mark.slow
 def test_a_report_says_it_in_lines_and_as_values(sound: Task, settings: FinetuneSettings) -> None:
     """Each problem is one line with rule, place, what is wrong and the remedy; JSON holds the same."""
     report = check_task(replace(sound, summary=""), settings, Told())

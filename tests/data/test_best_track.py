@@ -115,6 +115,7 @@ def without_radius(fixes: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     return fixes if layout.fields == 21 else fixes.assign(radius_of_maximum_wind_nmi=np.nan)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(tables(), st.sampled_from(LAYOUTS))
 def test_a_table_comes_back_as_it_was_written(table: pd.DataFrame, layout: Layout) -> None:
@@ -129,6 +130,7 @@ def test_a_table_comes_back_as_it_was_written(table: pd.DataFrame, layout: Layou
     assert track.left_out == ()
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(tables(), st.sampled_from(LAYOUTS))
 def test_a_file_comes_back_to_the_byte(table: pd.DataFrame, layout: Layout) -> None:
@@ -173,6 +175,7 @@ def assert_same_or_refused(text: str, base: str, line: int) -> None:
         assert track.left_out == ()
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.sampled_from(BASES), st.data(), GARBAGE)
 @example(BASES[0], None, "1")
@@ -184,6 +187,7 @@ def test_garbage_in_a_line_is_never_misread(base: str, data: st.DataObject | Non
         assert_same_or_refused(damaged, base, 1 + base[:place].count("\n"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", BASES)
 def test_a_lost_character_is_never_misread(base: str) -> None:
     """A file that has lost any one character is read as if it had not, or refused with the line's number."""

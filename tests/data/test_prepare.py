@@ -35,6 +35,7 @@ def test_without_a_grid_fields_stay_on_their_own(tiny_world: Path) -> None:
     np.testing.assert_array_equal(own.values, same.values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("degrees", [5.625, 2.0])
 def test_fields_of_another_grid_are_brought_to_the_one_asked_for(tiny_world: Path, degrees: float) -> None:
     """A finer and a coarser world give a store on the grid, vorticity taken on their own grid before."""

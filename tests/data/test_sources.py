@@ -58,6 +58,7 @@ def test_is_lazy_in_whole_maps(tmp_path: Path, truth: xr.Dataset, monkeypatch: p
     assert open_source(tmp_path / "chunked.nc")["temperature"].chunks == ((2,), (2,), (9,), (16,))
 
 
+@pytest.mark.slow
 def test_importing_sources_does_not_import_torch() -> None:
     """Opening a file must not cost the seconds that torch takes."""
     code = "import sys, toolkit.data.sources; sys.exit('torch' in sys.modules)"

@@ -297,6 +297,7 @@ def test_blocks_are_whole_chunks_of_the_source(monkeypatch: pytest.MonkeyPatch) 
     assert [block.start for block in time_blocks(chunked)] == list(range(0, 20, 6))
 
 
+@pytest.mark.slow
 def test_writing_takes_the_memory_of_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A source eight times larger is written in the same memory: a few blocks of float32."""
     block = 2**20

@@ -155,6 +155,7 @@ def test_the_columns_say_what_matters_of_the_fields() -> None:
     assert (effect - elsewhere).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 def test_it_learns_what_a_column_says() -> None:
     """Some hundred steps on a table find the one column of many that counts, and the words that do."""
     rng = np.random.default_rng(0)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -42,17 +44,24 @@ def test_an_untrained_head_says_its_bias_everywhere() -> None:
 
 
 def test_a_token_speaks_for_its_own_pixels() -> None:
-    """A changed token changes its own patch, and beyond it no more than two convolutions reach."""
-    one, other = features(), features()
-    other.tokens[0, 5] += 1
-    assert changed(trained(1), one, other) == (list(range(4 - 2, 8 + 2)), list(range(4 - 2, 8 + 2)))
+    """A changed token changes its own patch, and beyond it as many squares of pixels as two convolutions reach."""
+    one, other = features(rows=6, columns=7), features(rows=6, columns=7)
+    other.tokens[0, 2 * 7 + 3] += 1
+    assert changed(trained(1), one, other) == (list(range(8 - 4, 12 + 4)), list(range(12 - 4, 16 + 4)))
 
 
 def test_a_pixel_speaks_for_its_surroundings() -> None:
-    """A changed value of a plane changes the output as far as four convolutions reach."""
-    one, other = features(), features()
-    other.planes[0, 0, 6, 7] += 1
-    assert changed(trained(1), one, other) == (list(range(2, 11)), list(range(3, 12)))
+    """A changed value of a plane changes the two squares that see it, and as far around as three convolutions reach."""
+    one, other = features(rows=6, columns=7), features(rows=6, columns=7)
+    other.planes[0, 0, 12, 13] += 1
+    assert changed(trained(1), one, other) == (list(range(10 - 6, 14 + 6)), list(range(12 - 6, 16 + 6)))
+
+
+def test_a_patch_of_an_odd_size_is_made_of_pixels() -> None:
+    """Where patches have no middle every pixel is a square of its own."""
+    spec = replace(SPEC, patch=3)
+    given = replace(features(), planes=torch.zeros(2, 2, 9, 12))
+    assert PixelHead(spec, 5)(given).shape == (2, 5, 9, 12)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
@@ -72,7 +81,7 @@ def test_the_layout_in_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -
     """With the values of a pixel side by side or apart, fields and gradients are the same."""
     found = []
     for layout in (torch.channels_last, torch.contiguous_format):
-        monkeypatch.setattr("toolkit.heads.pixels._by_pixel", lambda x, to=layout: x.contiguous(memory_format=to))
+        monkeypatch.setattr("toolkit.heads.pixels._by_place", lambda x, to=layout: x.contiguous(memory_format=to))
         head = trained(2)
         field = head(features())
         field.square().mean().backward()

@@ -22,6 +22,7 @@ def windows(seed: int) -> Tensor:
     return torch.randn(2, SPEC.planes, 32, 64, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.slow
 def test_it_is_a_distance(backbone: Network) -> None:
     """It is zero for equal windows, positive for others, mutual, and proportional to its scale."""
     near, x, y = distance(backbone, "layer4"), windows(0), windows(1)

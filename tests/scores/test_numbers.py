@@ -92,6 +92,7 @@ def test_exceedances_by_hand() -> None:
     assert evaluate_metrics([metric], said, truth, examples).values() == {"csi": 0.5}
 
 
+@pytest.mark.slow
 def test_the_value_that_counts_as_over_the_limit_is_the_best() -> None:
     """No other value gives a higher critical success index, column by column; a damped statement needs a lower one."""
     predictions, truth, examples = tables()

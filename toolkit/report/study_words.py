@@ -96,8 +96,8 @@ def tiles(table: StudyTable) -> list[Tile]:
     metric, found = table.metrics[table.primary], []
     led = lead_saving(metric)
     if led is not None:
-        others = [s for s in metric.savings if s.ours == led.ours and s.theirs != led.theirs]
-        strongest = min(others, key=lambda saving: saving.saved or 0.0, default=None)
+        others = [s for s in metric.savings if s.ours == led.ours and s.theirs.kind != "pretrained"]
+        strongest = min((s for s in others if s != led), key=lambda saving: saving.saved or 0.0, default=None)
         for saving in (led, strongest):
             if saving is not None:
                 against = f"Labels saved against {saving.theirs.name}"

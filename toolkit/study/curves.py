@@ -1,6 +1,7 @@
 """The curves of a study: means over seeds, paired differences at every budget, and labels saved, with intervals."""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations, product
 
 from toolkit.metrics import Metric, Scores
 from toolkit.stats import Difference, difference_of, holm, interval_of, rounded, student_p_value
@@ -17,8 +18,9 @@ def metric_curves(
     """Return {metric: curves} of the scores {line: {labels: {seed: scores}}}.
 
     `groups` is the plural of what is counted. Lines keep their order; those without scores are left out. Every
-    pretrained line is compared with every line from scratch and every classical one. Raises UserError if the cells
-    were scored on different groups.
+    pretrained line is compared with every line from scratch and every classical one, and with the pretrained lines
+    after it that differ from it in one thing, the method or the backbone. Raises UserError if the cells were scored on
+    different groups.
     """
     return {metric.name: _curves_of(metric, scores, groups) for metric in metrics}
 
@@ -29,16 +31,19 @@ def _curves_of(metric: Metric, scores: Mapping[Line, Mapping[int, Mapping[int, S
         Curve(line, tuple(_point(metric, labels, cell) for labels, cell in of_line.items()))
         for line, of_line in drawn.items()
     )
-    pairs = [
-        (ours, theirs)
-        for ours in drawn
-        for theirs in drawn
-        if ours.kind == "pretrained" and theirs.kind != "pretrained"
-    ]
+    pairs = _pairs(list(drawn))
     savings = tuple(saving(metric, drawn[ours], drawn[theirs], ours, theirs, groups) for ours, theirs in pairs)
     return MetricCurves(
         metric.name, metric.unit, metric.better, metric.meaning, curves, _contrasts(pairs, drawn), savings
     )
+
+
+def _pairs(lines: Sequence[Line]) -> list[tuple[Line, Line]]:
+    """Return which lines are compared, (ours, theirs)."""
+    pretrained = [line for line in lines if line.kind == "pretrained"]
+    others = [line for line in lines if line.kind != "pretrained"]
+    one_apart = [(a, b) for a, b in combinations(pretrained, 2) if a.method == b.method or a.backbone == b.backbone]
+    return [*product(pretrained, others), *one_apart]
 
 
 def _point(metric: Metric, labels: int, cell: Drawn) -> Point:

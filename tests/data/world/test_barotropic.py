@@ -43,6 +43,7 @@ def assert_near(is_: Tensor, expected: Tensor, share: float) -> None:
     assert (is_ - expected).abs().max() < share * expected.abs().max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tilt", [0.0, 40.0, 90.0])
 def test_solid_body_rotation_stays(tilt: float) -> None:
     """The fluid turning as a whole about any axis goes on for two days as it began."""
@@ -52,6 +53,7 @@ def test_solid_body_rotation_stays(tilt: float) -> None:
     assert_near(run(Barotropic(SPHERE, HOUR), vorticity, 2 * DAY), vorticity, 1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rotation", [0.0, 1.0])
 def test_a_vortex_about_the_pole_is_steady(rotation: float) -> None:
     """What is the same at all longitudes stays, whether the sphere rotates or not."""

@@ -42,6 +42,7 @@ def test_the_equilibrium_blows_with_the_mean_wind() -> None:
     assert wind[1].abs().max() < 1e-3
 
 
+@pytest.mark.slow
 def test_the_equilibrium_is_steady() -> None:
     """Five days without forcing change its wind by less than 2 % of the jet and make no northward wind."""
     fluid = Fluid(SPHERE, 1800.0)
@@ -86,6 +87,7 @@ def test_stirring_has_the_stated_strength_at_the_storm_tracks_and_little_elsewhe
     assert size[np.abs(SPHERE.latitude).argmin()] < CLIMATE.stirring / 3
 
 
+@pytest.mark.slow
 def test_stirring_remembers_for_its_time() -> None:
     """Its autocorrelation falls like exp(-lag / stirring_time)."""
     fields = tendencies(24 * 20)

@@ -87,6 +87,7 @@ def test_frames_are_the_flow_in_steps_of_its_packing() -> None:
     assert (change > 0.02 * np.abs(packed[:, :1, 0].astype(float)).max((2, 3))).all()
 
 
+@pytest.mark.slow
 def test_a_faster_flow_is_stepped_as_well() -> None:
     """Ten times the vorticity stays bounded by itself: vorticity is carried about, and none is made."""
     packed = run_fluid(PLAN, 10 * first_states(PLAN, 0, [0]))[0, :, 0].astype(float)

@@ -95,6 +95,7 @@ def test_the_sun_follows_date_and_local_time() -> None:
     assert sunlight(np.array(-80.0), np.array(0.0), june, np.arange(24)).max() == 0
 
 
+@pytest.mark.slow
 def test_series_are_hourly_and_follow_from_seed_and_year() -> None:
     """Every station has every hour once; the same seed and year give the same numbers, another seed others."""
     series = station_series(season(), PLAN, 1, START)

@@ -53,6 +53,7 @@ def test_a_day_of_the_epa_is_known_later(tmp_path: Path) -> None:
     assert at(rows, "east", "2020-07-06")["mda8_0d"] > row["mda8_0d"] - 11
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("definition", ["eu", "epa"])
 @settings(max_examples=12)
 @given(date=st.integers(2, DAYS - 2), seed=st.integers(0, 1000))
