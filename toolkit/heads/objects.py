@@ -19,6 +19,8 @@ from toolkit.examples import Examples
 
 CENTRE_SPREAD = 1.1
 """Standard deviation (pixels) of the bump that marks a centre."""
+REACH = 5
+"""As many pixels from its centre, each way, a bump is above zero."""
 LEAST_BUMP = 0.1
 """Values are stated where the bump is higher than this."""
 MOST_CENTRES, NEIGHBOURHOOD = 6, 5
@@ -39,17 +41,30 @@ def object_targets(examples: Examples, values: NDArray[np.float64]) -> dict[str,
     centre = np.zeros((n, h, w), np.float32)
     stated, weights = np.zeros((n, m + 2, h, w), np.float32), np.zeros((n, m + 2, h, w), np.float32)
     y, x = examples.pixels(truth["example"], truth["latitude"].to_numpy(), truth["longitude"].to_numpy())
-    rows, columns = np.arange(h)[:, None], np.arange(w)
-    for k, example in enumerate(truth["example"]):
-        away = (rows - np.rint(y[k])) ** 2 + (columns - np.rint(x[k])) ** 2
-        bump = np.exp(-away / (2 * CENTRE_SPREAD**2)).astype(np.float32)
-        nearer = (bump > centre[example]) & (bump > LEAST_BUMP)
-        centre[example] = np.maximum(centre[example], bump)
-        offset = np.stack(np.broadcast_arrays(y[k] - rows, x[k] - columns))[:, nearer].T
-        height, known = bump[nearer][:, None], np.isfinite(values[k])
-        stated[example, :m, nearer], stated[example, m:, nearer] = np.nan_to_num(values[k]), offset
-        weights[example, :m, nearer], weights[example, m:, nearer] = height * known, height
+    k, row, column, bump = _bumps(y, x)
+    inside = (row >= 0) & (row < h) & (column >= 0) & (column < w)
+    k, row, column, bump = k[inside], row[inside], column[inside], bump[inside]
+    example = truth["example"].to_numpy()[k]
+    centre[example, row, column] = bump
+    near = bump > LEAST_BUMP
+    k, place, bump = k[near], (example[near], slice(None), row[near], column[near]), bump[near, None]
+    known = np.isfinite(values[k])
+    stated[place] = np.column_stack([np.nan_to_num(values[k]), y[k] - row[near], x[k] - column[near]])
+    weights[place] = np.column_stack([bump * known, bump, bump])
     return {"centre": centre, "values": stated, "weights": weights}
+
+
+def _bumps(y: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Return object, row, column and height of the bumps around (y, x), from low to high, the first object last.
+
+    So of what is written to a pixel in this order, that of the nearest object stays.
+    """
+    down, right = (away.ravel() for away in np.mgrid[-REACH : REACH + 1, -REACH : REACH + 1])
+    height = np.exp(-(down**2 + right**2) / (2 * CENTRE_SPREAD**2)).astype(np.float32)
+    k, away = np.repeat(np.arange(len(y)), len(height)), np.tile(np.arange(len(height)), len(y))
+    order = np.lexsort((-k, height[away]))
+    k, away = k[order], away[order]
+    return k, np.rint(y[k]).astype(int) + down[away], np.rint(x[k]).astype(int) + right[away], height[away]
 
 
 def centre_loss(output: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
