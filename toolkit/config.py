@@ -46,7 +46,7 @@ class FinetuneSettings(Settings):
     data: Path | None = Field(None, description="file or folder of labels, in place of the world's own")
     options: dict[str, Any] = Field({}, description="the task's own options")
     method: Literal["probe", "lora", "full", "scratch"] = "lora"
-    backbone: str = "shallow-vit"
+    backbone: str = "general-vit"
     labels: int | None = Field(None, gt=0, description="labelled groups (storms, stations) to train on; none takes all")
     epochs: float = Field(2.5, gt=0)
     least_steps: int = Field(200, gt=0, description="steps even where the epochs are over sooner")

@@ -41,8 +41,8 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installed:
 
 
 def test_a_card_that_names_no_kind_is_a_vit() -> None:
-    """The shipped backbone, whose card is older than kinds, loads as a transformer with the weights of its file."""
-    folder = shipped()["shallow-vit"]
+    """A shipped backbone, whose card says no kind, loads as a transformer with the weights of its file."""
+    folder = shipped()["general-vit"]
     card = read_card(folder)
     assert "kind" not in card.architecture
     assert kind_of(card.architecture) == "vit"

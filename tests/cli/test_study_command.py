@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from tasks.ozone.aqbench import PREDICTORS, TARGETS
+from toolkit.files import sha256
 from toolkit.study import stages as jobs_module
 
 TINY = ("limit_batches=3", "batch_size=4", "validations=1", "--seeds", "2", "--tries", "1", "-q")
@@ -95,6 +97,19 @@ def test_json_is_all_of_the_table(rainy, command, rain: Path, tmp_path: Path, mo
     assert content["about"]["command"] == "toolkit study places.py"
     assert {curve["line"]["method"] for curve in content["metrics"]["rmse"]["curves"]} == {"scratch", "mean"}
     assert content["failed"] == {}
+
+
+@pytest.mark.slow
+def test_an_edited_task_does_not_go_on(rainy, command, rain: Path, tmp_path: Path) -> None:
+    """The study knows its task's file by its hash, and refuses to add cells that another file would make."""
+    folder = shutil.copytree(rainy[1], tmp_path / "rain")
+    written = folder / "config.yaml"
+    config = yaml.safe_load(written.read_text())
+    assert config["task_sha256"] == sha256(Path(PLACES))
+    written.write_text(yaml.safe_dump(config | {"task_sha256": "of another file"}))
+    answer = command("study", PLACES, "--data", rain, "--labels", "8,all", "--out", folder, "--resume", *TINY)
+    assert (answer.exit_code, answer.stdout) == (1, "")
+    assert "task_sha256: of another file -> " in answer.stderr
 
 
 @pytest.mark.slow

@@ -86,6 +86,17 @@ def test_pretrained_lines_are_compared_that_differ_in_one_thing(mean_error: Metr
     ]  # fmt: skip
 
 
+def test_what_has_the_same_scores_is_compared_once(mean_error: Metric, study_scores) -> None:
+    """A completion that changes nothing of a metric adds a curve to it, and no hypothesis."""
+    steered = Line("scratch + steering flow", "", "scratch")
+    alone, beside = (
+        metric_curves((mean_error,), scores, "storms")["error"]
+        for scores in (study_scores, study_scores | {steered: study_scores[SCRATCH]})
+    )
+    assert [curve.line for curve in beside.curves] == [*study_scores, steered]
+    assert (beside.contrasts, beside.savings) == (alone.contrasts, alone.savings)
+
+
 def test_only_what_both_have_is_compared(mean_error: Metric, steady) -> None:
     """A contrast needs a budget and a seed that both have; a line without scores is no line."""
     scores = {

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from itertools import combinations, product
 
+import numpy as np
+
 from toolkit.metrics import Metric, Scores
 from toolkit.stats import Difference, difference_of, holm, interval_of, rounded, student_p_value
 from toolkit.study.draws import Drawn, drawn_scores
@@ -19,8 +21,9 @@ def metric_curves(
 
     `groups` is the plural of what is counted. Lines keep their order; those without scores are left out. Every
     pretrained line is compared with every line from scratch and every classical one, and with the pretrained lines
-    after it that differ from it in one thing, the method or the backbone. Raises UserError if the cells were scored on
-    different groups.
+    after it that differ from it in one thing, the method or the backbone. A line that is not pretrained and has the
+    very scores of one before it, as a completion has of what it leaves alone, is not compared. Raises UserError if the
+    cells were scored on different groups.
     """
     return {metric.name: _curves_of(metric, scores, groups) for metric in metrics}
 
@@ -31,19 +34,31 @@ def _curves_of(metric: Metric, scores: Mapping[Line, Mapping[int, Mapping[int, S
         Curve(line, tuple(_point(metric, labels, cell) for labels, cell in of_line.items()))
         for line, of_line in drawn.items()
     )
-    pairs = _pairs(list(drawn))
+    pairs = _pairs(drawn)
     savings = tuple(saving(metric, drawn[ours], drawn[theirs], ours, theirs, groups) for ours, theirs in pairs)
     return MetricCurves(
         metric.name, metric.unit, metric.better, metric.meaning, curves, _contrasts(pairs, drawn), savings
     )
 
 
-def _pairs(lines: Sequence[Line]) -> list[tuple[Line, Line]]:
+def _pairs(drawn: Mapping[Line, OfLine]) -> list[tuple[Line, Line]]:
     """Return which lines are compared, (ours, theirs)."""
-    pretrained = [line for line in lines if line.kind == "pretrained"]
-    others = [line for line in lines if line.kind != "pretrained"]
+    pretrained = [line for line in drawn if line.kind == "pretrained"]
+    others: list[Line] = []
+    for line in drawn:
+        if line.kind != "pretrained" and not any(_same(drawn[line], drawn[other]) for other in others):
+            others.append(line)
     one_apart = [(a, b) for a, b in combinations(pretrained, 2) if a.method == b.method or a.backbone == b.backbone]
     return [*product(pretrained, others), *one_apart]
+
+
+def _same(own: OfLine, other: OfLine) -> bool:
+    """Whether two lines have one score in every cell."""
+    return own.keys() == other.keys() and all(
+        cell.seeds == other[labels].seeds
+        and np.array_equal(cell.scores.values, other[labels].scores.values, equal_nan=True)
+        for labels, cell in own.items()
+    )
 
 
 def _point(metric: Metric, labels: int, cell: Drawn) -> Point:

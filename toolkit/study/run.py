@@ -7,6 +7,7 @@ from typing import Any
 
 from toolkit.errors import UserError
 from toolkit.fan_out import Workers, run_cells
+from toolkit.files import sha256
 from toolkit.origin import identity
 from toolkit.runfolder import RunFolder, open_run, write_environment
 from toolkit.study.cells import RUN
@@ -62,7 +63,9 @@ def _check_sources(study: Study, folders: Folders) -> None:
 def _open(study: Study, on: Ground, subsets: Subsets, folder: RunFolder) -> None:
     """Open the folder, and keep the subsets in it, with those of seeds that it knows already."""
     about = identity(on.task, on.origin, on.material.store)
-    open_run(folder.path, study.recorded() | about, folder.resume, folder.overwrite)
+    task = Path(study.settings.task)
+    code = {"task_sha256": sha256(task)} if task.suffix == ".py" else {}
+    open_run(folder.path, study.recorded() | about | code, folder.resume, folder.overwrite)
     path = Folders(folder.path).subsets
     if path.exists():
         before = read_subsets(path)
