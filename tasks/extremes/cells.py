@@ -14,7 +14,7 @@ from tasks.extremes.labels import KINDS
 from toolkit.examples import Examples
 from toolkit.geodesy import KM_PER_DEGREE
 from toolkit.heads.features import Features, Given
-from toolkit.heads.pixels import PixelHead
+from toolkit.heads.pixels import SQUARE, PixelHead
 
 CELL = 2
 """Pixels along the side of a cell: 2.8 degrees on the grid of 1.4, as fine as the simulated events are known."""
@@ -58,7 +58,8 @@ class EventHead(nn.Module):
         self.carried_days = tuple(days for days in leads if 0 < days <= MOST_CARRIED_DAYS)
         carries = len(self.carried_days) if DISPLACEMENT in given.readouts else 0
         beside = dict(given.readouts) | ({NOW: (2 + carries) * given.known} if given.known else {})
-        self.pixels = PixelHead(given.spec, channels, beside, bias=(FIRST_GUESS,) * channels)
+        square = 1 if given.known else SQUARE
+        self.pixels = PixelHead(given.spec, channels, beside, bias=(FIRST_GUESS,) * channels, square=square)
 
     def forward(self, features: Features) -> Tensor:
         """Return the logits."""

@@ -57,11 +57,12 @@ def test_a_pixel_speaks_for_its_surroundings() -> None:
     assert changed(trained(1), one, other) == (list(range(10 - 6, 14 + 6)), list(range(12 - 6, 16 + 6)))
 
 
-def test_a_patch_of_an_odd_size_is_made_of_pixels() -> None:
-    """Where patches have no middle every pixel is a square of its own."""
-    spec = replace(SPEC, patch=3)
-    given = replace(features(), planes=torch.zeros(2, 2, 9, 12))
-    assert PixelHead(spec, 5)(given).shape == (2, 5, 9, 12)
+@pytest.mark.parametrize(("patch", "square"), [(3, 2), (4, 1), (4, 2)])
+def test_a_patch_is_cut_into_squares_or_pixels(patch: int, square: int) -> None:
+    """The field has the size of the planes, also where patches are odd, or pixels are asked for."""
+    spec = replace(SPEC, patch=patch)
+    given = replace(features(), planes=torch.zeros(2, 2, 3 * patch, 4 * patch))
+    assert PixelHead(spec, 5, square=square)(given).shape == (2, 5, 3 * patch, 4 * patch)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])

@@ -13,7 +13,8 @@ from toolkit.pretexts.contract import unpatched
 
 SQUARE = 2
 """Pixels a side of what the layers work on. At every pixel they take three times as long, and with few labels they
-find fewer storms, whose surroundings they see less of; four by four pixels share too little of what is learned."""
+find fewer storms, whose surroundings they see less of; four by four pixels share too little of what is learned. What
+has edges of its own, such as maps of events, is seen better pixel by pixel."""
 
 
 class PixelHead(nn.Module):
@@ -32,10 +33,14 @@ class PixelHead(nn.Module):
         beside: Mapping[str, int] = MappingProxyType({}),
         hidden: int = 24,
         bias: tuple[float, ...] | None = None,
+        square: int = SQUARE,
     ) -> None:
-        """Build the layers; `bias` is each channel's initial value, zero where it is not given."""
+        """Build the layers; `bias` is each channel's initial value, zero where it is not given.
+
+        square: the pixels a side that patches should be cut into; those of an odd size are cut into pixels.
+        """
         super().__init__()
-        self.square = math.gcd(spec.patch, SQUARE)
+        self.square = math.gcd(spec.patch, square)
         self.squares, self.hidden, self.beside = spec.patch // self.square, hidden, tuple(beside)
         self.expand = nn.Linear(spec.dim, hidden * self.squares**2)
         seen, reach = 2 * spec.planes + sum(beside.values()), self.square + 2
