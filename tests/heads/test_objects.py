@@ -1,5 +1,7 @@
 """Point objects as targets, losses and predictions, with two values each."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 from toolkit.data.store import Store
 from toolkit.examples import Examples, cut_examples
 from toolkit.geodesy import distance_km
-from toolkit.heads.objects import centre_loss, object_targets, read_objects, value_losses
+from toolkit.heads.objects import CENTRE_SPREAD, centre_loss, object_targets, read_objects, value_losses
 from toolkit.task import Task
 
 
@@ -121,6 +123,23 @@ def test_every_object_has_one_centre(examples: Examples, targets: dict[str, NDAr
     """Wherever in its pixel an object lies, exactly one pixel is its centre."""
     counts = examples.truth["example"].value_counts().reindex(range(len(examples)), fill_value=0).to_numpy()
     assert ((targets["centre"] == 1).sum((1, 2)) == counts).all()
+
+
+def test_a_pixel_speaks_of_the_nearest_object(examples: Examples) -> None:
+    """Among many close objects it states value and offset of the nearest, of the first where two are as near."""
+    rng, count = np.random.default_rng(0), 12
+    y, x = rng.uniform(3, 12, (2, count))
+    latitude, longitude = examples.degrees(np.zeros(count, int), y, x)
+    truth = pd.DataFrame({"example": 0, "latitude": latitude, "longitude": longitude})
+    found = object_targets(replace(examples, truth=truth), np.arange(count)[:, None] + 1.0)
+    weights = found["weights"][0, 0]
+    assert (weights > 0).sum() > 50
+    for row, column in np.argwhere(weights > 0):
+        away = (np.rint(y) - row) ** 2 + (np.rint(x) - column) ** 2
+        nearest = np.argmin(away)
+        assert weights[row, column] == pytest.approx(np.exp(-away[nearest] / (2 * CENTRE_SPREAD**2)), rel=1e-4)
+        expected = [nearest + 1, y[nearest] - row, x[nearest] - column]
+        np.testing.assert_allclose(found["values"][0, :, row, column], expected, atol=1e-3)
 
 
 def test_a_perfect_output_costs_nothing(targets: dict[str, NDArray]) -> None:

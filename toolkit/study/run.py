@@ -77,11 +77,11 @@ def _open(study: Study, on: Ground, subsets: Subsets, folder: RunFolder) -> None
     write_environment(folder.path, folder.command)
 
 
-def _portable(identity: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _portable(about: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Return what a world or data is wherever it lies: its name in place of its path."""
-    if identity is None:
+    if about is None:
         return None
-    return {key: Path(of).name if key == "path" else of for key, of in identity.items()}
+    return {key: Path(of).name if key == "path" else of for key, of in about.items()}
 
 
 def _forget_runs(study: Study, folders: Folders) -> None:
