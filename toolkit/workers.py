@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any
 
 from joblib.externals.loky import ProcessPoolExecutor, get_reusable_executor
@@ -97,6 +98,23 @@ def _here() -> Iterator[Pool]:
     yield Pool(_ThisProcess, lambda: 1)
 
 
+@dataclass(frozen=True)
+class _Processes(Executor):
+    """Loky's processes, which a Ctrl-C does not reach even while they import what they need to begin."""
+
+    loky: ProcessPoolExecutor
+
+    def submit(self, call: Callable[..., Any], /, *words: Any, **named: Any) -> "Future[Any]":
+        # Submitting starts what processes are missing, and they, like loky's thread that replaces them, keep the mask;
+        # the first would start Python's tracker of resources too, which lifts it.
+        resource_tracker.ensure_running()
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return self.loky.submit(call, *words, **named)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
 @contextmanager
 def _processes(jobs: int) -> Iterator[Pool]:
     def executor() -> ProcessPoolExecutor:
@@ -105,14 +123,14 @@ def _processes(jobs: int) -> Iterator[Pool]:
     try:
         with warnings.catch_warnings():  # loky replaces a process that has grown, which is as it should be
             warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
-            yield Pool(executor, lambda: jobs)
+            yield Pool(lambda: _Processes(executor()), lambda: jobs)
     except BaseException:
         executor().shutdown(kill_workers=True)
         raise
 
 
 def _ignore_ctrl_c() -> None:
-    """Leave it to the process that started this one, which ends it."""
+    """Leave it to the process that started this one, which ends it; what a cell imports may lift the mask."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
