@@ -90,7 +90,11 @@ def test_a_finished_comparison_runs_nothing_anew(done, tiny_plan, compared, tmp_
 def test_other_settings_do_not_go_on(done, compared, tiny_world: Path) -> None:
     """Neither another backbone nor other probes may be mixed with what is finished."""
     folder, _ = done
-    for words, said in ((("dim=32",), "dim: 16 -> 32"), ((), "batch_size: 4 -> 32")):
+    for words, said in (
+        (("dim=32",), "dim: 16 -> 32"),
+        ((), "batch_size: 4 -> 32"),
+        (("masked.lr=1",), "lr: 0.001 ->"),
+    ):
         shape = ("dim=16", "depth=1", "heads=2", "batch_size=4", *words)
         own = ("probe.limit_batches=2", *(("probe.batch_size=4",) if words else ()))
         other = planned([tiny_world], tiny_world, ("masked",), ("hurricane",), 1, 3, None, (*shape, *own))

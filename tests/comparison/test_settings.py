@@ -28,6 +28,14 @@ def test_overrides_go_to_pretrainings_probes_and_single_tasks(tiny_world: Path) 
     assert [settings.threads for settings in (comparison.pretrain, hurricane, extremes)] == [1, 1, 1]
 
 
+def test_a_pretext_may_train_in_its_own_way(tiny_world: Path) -> None:
+    """What begins with its name is its alone, beside what all share."""
+    comparison = _plan(tiny_world, "lr=2e-3", "nextframe.lr=1e-4", pretexts=("masked", "nextframe"))
+    masked, other = (comparison.pretraining(name, 0, 1) for name in ("masked", "nextframe"))
+    assert (masked.lr, other.lr) == (2e-3, 1e-4)
+    assert other.model_copy(update={"lr": 2e-3, "name": "masked-0", "pretext": {"masked": 1.0}}) == masked
+
+
 def test_without_names_everything_that_fits_is_compared(tiny_world: Path) -> None:
     """All installed pretexts, and the tasks that look at the frames and variables of the backbone."""
     comparison = _plan(tiny_world, pretexts=(), tasks=())
@@ -52,6 +60,8 @@ def test_a_cell_has_the_options_of_its_own_pretext(tiny_world: Path) -> None:
         (("seed=1",), {}, "'seed' is set by the comparison itself"),
         (("probe.method=lora",), {}, "'probe.method' is set by the comparison itself"),
         (("hurricane.seed=1",), {}, "'probe.seed' is set by the comparison itself"),
+        (("masked.seed=1",), {}, "'masked.seed' is set by the comparison itself"),
+        (("masked.dim=8",), {}, "'masked.dim' is set by the comparison itself"),
         (("dmi=24",), {}, "Did you mean 'dim'?"),
         (("frames=[-12,0]",), {}, r"The task hurricane looks at the frames \[-6, 0\] h"),
         (("variables=[vorticity]",), {}, "The task hurricane looks at divergence, which"),

@@ -26,7 +26,7 @@ Overrides = Annotated[
     typer.Argument(
         metavar="[KEY=VALUE]...",
         help="Settings of every pretraining, such as dim=64; those of every probe begin with 'probe.', those of one "
-        "task's probes with its name, such as hurricane.epochs=5.",
+        "pretext's pretrainings or one task's probes with its name, such as dino.lr=3e-4 or hurricane.epochs=5.",
     ),
 ]
 

@@ -9,7 +9,7 @@ comparison.{csv,json,md,png}         what came out
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,15 @@ NONE, REFERENCE = "none", "masked"
 class Comparison:
     """What is compared: pretexts, tasks with the settings of their probes, seeds 0, 1, ... of everything.
 
-    `pretrain` has what all pretrainings share, and the steps of the reference.
+    `pretrain` has what all pretrainings share, and the steps of the reference; `own` the settings of a pretext that
+    trains in another way, {pretext: settings}.
     """
 
     pretrain: PretrainSettings
     probes: Mapping[str, FinetuneSettings]
     pretexts: tuple[str, ...]
     seeds: int
+    own: Mapping[str, PretrainSettings] = field(default_factory=dict)
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -40,9 +42,14 @@ class Comparison:
 
     def pretraining(self, pretext: str, seed: int, steps: int) -> PretrainSettings:
         """Return the settings of one pretraining."""
-        own = {name: given for name, given in self.pretrain.options.items() if name == pretext}
-        changed = {"pretext": {pretext: 1.0}, "options": own, "max_steps": steps, "seed": seed}
-        return self.pretrain.model_copy(update=changed | {"name": f"{pretext}-{seed}"})
+        shared = self.trained(pretext)
+        options = {name: given for name, given in shared.options.items() if name == pretext}
+        changed = {"pretext": {pretext: 1.0}, "options": options, "max_steps": steps, "seed": seed}
+        return shared.model_copy(update=changed | {"name": f"{pretext}-{seed}"})
+
+    def trained(self, pretext: str) -> PretrainSettings:
+        """Return how the backbones of a pretext are trained."""
+        return self.own.get(pretext, self.pretrain)
 
     def probe(self, task: str, seed: int, features: Path) -> FinetuneSettings:
         """Return the settings of one probe of the features in a folder."""
@@ -51,7 +58,7 @@ class Comparison:
     def recorded(self) -> dict[str, Any]:
         """Return what a comparison must have in common with the one it goes on with.
 
-        Pretexts, seeds and tasks may be added or left out.
+        Pretexts, seeds and tasks may be added or left out, and what is not finished may be trained in another way.
         """
         return self.pretrain.model_dump(mode="json", exclude={"pretext", "seed", "name"})
 

@@ -15,7 +15,7 @@ from toolkit.comparison.plan import (
     probed_task,
     written_work,
 )
-from toolkit.comparison.settings import check_probes
+from toolkit.comparison.settings import check_finished
 from toolkit.comparison.table import Table, filled_table
 from toolkit.compute import steps_for
 from toolkit.errors import UserError
@@ -45,7 +45,7 @@ def plan_of(comparison: Comparison, folders: Folders, told: Told) -> Plan:
     def count(name: str) -> int:
         if name not in counted:
             told.stage(f"counting the operations of a step of {name}")
-            counted[name] = counted_step(comparison.pretrain, name)
+            counted[name] = counted_step(comparison.trained(name), name)
         return counted[name]
 
     def plan(name: str) -> None:
@@ -70,7 +70,7 @@ def run_comparison(comparison: Comparison, folder: RunFolder, jobs: int, told: T
     check_folder(folder.path, folder.resume, folder.overwrite)
     folders = Folders(folder.path)
     if folder.resume:
-        check_probes(comparison, folders)
+        check_finished(comparison, folders)
     for settings in comparison.probes.values():
         found_origin(probed_task(settings), settings, told)
     open_run(folder.path, comparison.recorded(), folder.resume, folder.overwrite)

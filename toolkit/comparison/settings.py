@@ -1,6 +1,7 @@
 """From what a user asks for to the settings of a comparison, refused where its parts do not fit together."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ PROBE = "probe"
 OWN = ("worlds", "pretext", "max_steps", "seed", "name")
 PROBES_OWN = ("task", "world", "data", "method", "backbone", "seed", "compare", "baselines")
 """Settings of a pretraining and of a probe that the comparison sets itself."""
+ALIKE = ("variables", "frames", "window", "backbone", "patch", "dim", "depth", "heads")
+"""Settings of the backbone, which all pretexts share."""
 ONE_THREAD: Mapping[str, Any] = {"threads": 1, "workers": 0}
 
 
@@ -34,42 +37,51 @@ def planned(
 ) -> Comparison:
     """Return a comparison; without names it is one of all installed pretexts, on all tasks that the backbone fits.
 
-    `overrides` are KEY=VALUE of `toolkit pretrain`; those of the probes begin with "probe.", those of the probes of one
-    task, its options among them, with the task's name and a dot. Raises `UserError` for what is unknown, does not fit,
-    or is not for an override to say.
+    `overrides` are KEY=VALUE of `toolkit pretrain`; those of one pretext's pretrainings begin with its name and a dot,
+    those of the probes with "probe.", those of the probes of one task, its options among them, with the task's name.
+    Raises `UserError` for what is unknown, does not fit, or is not for an override to say.
     """
-    own, shared, of_task = _sorted_out(overrides, tasks)
-    _check_free(own, OWN, "")
-    _check_free([*shared, *(word for words in of_task.values() for word in words)], PROBES_OWN, f"{PROBE}.")
+    names = tuple(dict.fromkeys(pretexts)) or pretext_names()
+    chosen = tuple(dict.fromkeys(tasks))
+    words, of = _sorted_out(overrides, (PROBE, *names, *(chosen or found_tasks().tasks)))
+    of_pretext, of_task = ({name: of[name] for name in of if (name in names) == pretext} for pretext in (True, False))
+    shared = of_task.pop(PROBE, [])
+    _check_free(words, OWN, "")
+    for name, alone in of_pretext.items():
+        _check_free(alone, (*OWN, *ALIKE), f"{name}.")
+    _check_free([*shared, *(word for own in of_task.values() for word in own)], PROBES_OWN, f"{PROBE}.")
     for world in (*worlds, *([task_world] if task_world else [])):
         field_file(world)
-    names = tuple(dict.fromkeys(pretexts)) or pretext_names()
     given = {"worlds": [w.resolve() for w in worlds] or None, "max_steps": steps, "pretext": dict.fromkeys(names, 1.0)}
-    pretrain = configured(PretrainSettings, None, own, given, ONE_THREAD)
+    pretrain, *own = (
+        configured(PretrainSettings, None, (*words, *more), given, ONE_THREAD) for more in ((), *of_pretext.values())
+    )
     _check_pretexts(pretrain, names, named=bool(pretexts))
     probes = {}
-    for name in tuple(dict.fromkeys(tasks)) or _fitting(pretrain):
+    for name in chosen or _fitting(pretrain):
         task, settings = _probe(name, task_world, labels, (*shared, *of_task.get(name, ())))
         if why := _unfit(task, pretrain):
             raise UserError(f"The task {task.name} {why}.")
         probes[task.name] = settings
     if not probes:
         raise UserError("No installed task looks at the variables and frames of this backbone. Name one with --task.")
-    return Comparison(pretrain, probes, names, seeds)
+    return Comparison(pretrain, probes, names, seeds, dict(zip(of_pretext, own, strict=True)))
 
 
-def check_probes(comparison: Comparison, folders: Folders) -> None:
-    """Refuse to go on where a finished probe had other settings than it would be given now."""
-    for task in comparison.probes:
-        for pretext in comparison.rows:
-            for seed in range(comparison.seeds):
-                if folders.has_probe(pretext, seed, task):
-                    features, folder = folders.features(pretext, seed), folders.probe(pretext, seed, task)
-                    now = comparison.probe(task, seed, features)
-                    if changed := changed_settings(folder / "config.yaml", now, but=("backbone",)):  # it may have moved
-                        raise UserError(
-                            f"{folder} was made with other settings ({changed}). Compare into another folder."
-                        )
+def check_finished(comparison: Comparison, folders: Folders) -> None:
+    """Refuse to go on where a finished cell had other settings than it would be given now."""
+    for pretext, seed in product(comparison.rows, range(comparison.seeds)):
+        features, pretraining = folders.features(pretext, seed), folders.pretraining(pretext, seed)
+        if folders.has_features(pretext, seed) and pretraining.is_dir():
+            _check_same(pretraining, comparison.pretraining(pretext, seed, 1), but=("max_steps",))  # operations decide
+        for task in comparison.probes:
+            if folders.has_probe(pretext, seed, task):  # the features may have moved
+                _check_same(folders.probe(pretext, seed, task), comparison.probe(task, seed, features), ("backbone",))
+
+
+def _check_same(folder: Path, now: Settings, but: Sequence[str]) -> None:
+    if changed := changed_settings(folder / "config.yaml", now, but):
+        raise UserError(f"{folder} was made with other settings ({changed}). Compare into another folder.")
 
 
 def changed_settings(written: Path, settings: Settings, but: Sequence[str] = ()) -> str:
@@ -89,19 +101,16 @@ def _path_of(recorded: Any) -> Any:
     return recorded["path"] if isinstance(recorded, dict) and "path" in recorded else recorded
 
 
-def _sorted_out(overrides: Sequence[str], tasks: Sequence[str]) -> tuple[list[str], list[str], dict[str, list[str]]]:
-    """Return the overrides of the pretrainings, of all probes, and of the probes of one task, without their heads."""
-    own, shared, of_task = [], [], dict[str, list[str]]()
+def _sorted_out(overrides: Sequence[str], heads: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the overrides without a head, and those of each head, which is taken off."""
+    plain, of = [], dict[str, list[str]]()
     for word in overrides:
-        key = word.partition("=")[0]
-        named = next((name for name in tasks if key.startswith(f"{name}.")), None)
-        if key.startswith(f"{PROBE}."):
-            shared.append(word.removeprefix(f"{PROBE}."))
-        elif named:
-            of_task.setdefault(named, []).append(word.removeprefix(f"{named}."))
+        head, dot, rest = word.partition(".")
+        if dot and head in heads:
+            of.setdefault(head, []).append(rest)
         else:
-            own.append(word)
-    return own, shared, of_task
+            plain.append(word)
+    return plain, of
 
 
 def _check_free(overrides: Sequence[str], taken: Sequence[str], head: str) -> None:
