@@ -15,6 +15,7 @@ from toolkit.errors import UserError
 from toolkit.plugins import found_tasks
 
 LEAST_FREE_GB = 2
+CROWDED = f"Free {LEAST_FREE_GB} GB (`toolkit data cache --remove features`), or set TOOLKIT_CACHE elsewhere."
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def _cache() -> Check:
     if not os.access(there, os.W_OK):
         return Check("cache", False, found, f"{there} cannot be written: set TOOLKIT_CACHE to a folder of yours.")
     enough = free > LEAST_FREE_GB
-    return Check("cache", enough, found, "" if enough else f"Free {LEAST_FREE_GB} GB, or set TOOLKIT_CACHE elsewhere.")
+    return Check("cache", enough, found, "" if enough else CROWDED)
 
 
 def _backbones() -> Iterator[Check]:

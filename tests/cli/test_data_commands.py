@@ -130,3 +130,20 @@ def test_a_file_that_is_there_is_not_fetched_again(command, tmp_path: Path) -> N
     words = ("data", "fetch", "https://example.invalid/a.txt", "--out", tmp_path, "--offline", "--json", "-q")
     assert json.loads(command(*words).stdout) == {"path": str(tmp_path / "a.txt")}
     assert "SHA-256" in command(*words, "--sha256", "0" * 64).stderr
+
+
+def test_the_cache_is_told_of_and_cleared(command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each kind with its entries and bytes, unfinished ones too; what is removed is gone, the rest stays."""
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path))
+    for name in ("features/a", "features/.b.unfinished", "stores/c"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "x.npy").write_bytes(bytes(40_000))
+    told = json.loads(command("data", "cache", "--json").stdout)
+    assert {kind: part["entries"] for kind, part in told["kept"].items()} == {"worlds": 0, "stores": 1, "features": 1}
+    assert told["kept"]["features"]["bytes"] >= 80_000 > told["kept"]["stores"]["bytes"] >= 40_000
+    answer = command("data", "cache", "--remove", "features", "--remove", "worlds")
+    assert answer.exit_code == 0
+    assert "Removed: features" in answer.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["stores"]
+    refused = command("data", "cache", "--remove", "feature")
+    assert (refused.exit_code, "Did you mean 'features'?" in refused.stderr) == (1, True)

@@ -1,4 +1,4 @@
-"""`toolkit data`: make a world or a fluid flow, fetch files, prepare a store, check what is there."""
+"""`toolkit data`: make a world or a fluid flow, fetch files, prepare a store, check what is there, clear the cache."""
 
 from pathlib import Path
 from typing import Annotated
@@ -140,3 +140,28 @@ def check(
             typer.echo(line)
     if checked.stops:
         raise typer.Exit(1)
+
+
+@app.command()
+def cache(
+    remove: Annotated[
+        list[str] | None, typer.Option(metavar="KIND", help="Remove all that is kept of a kind; may be repeated.")
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Say what the cache keeps, and remove what takes too much room: it is made again where it is needed."""
+    from toolkit.data.kept import KINDS, kept, remove_kept
+    from toolkit.data.prepare import cache_folder
+
+    removed = [remove_kept(kind) for kind in dict.fromkeys(remove or ())]
+    now = kept()
+    if json:
+        about = {part.kind: {"entries": part.entries, "bytes": part.bytes} for part in now}
+        freed = {part.kind: part.bytes for part in removed}
+        print_json({"folder": str(cache_folder()), "kept": about, "removed_bytes": freed})
+        return
+    for part in removed:
+        typer.echo(f"Removed: {part.kind}, {part.bytes / 1e9:.2f} GB")
+    rows = [[part.kind, str(part.entries), f"{part.bytes / 1e9:.2f}", KINDS[part.kind]] for part in now]
+    typer.echo(f"Cache: {cache_folder()}")
+    typer.echo(aligned([["kind", "kept", "GB", "what it is"], *rows]))
