@@ -1,9 +1,9 @@
 """`toolkit compare`: the cells that are not finished yet, then the table of all that are."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 from toolkit.comparison.cells import counted_step, pretrain_cell, probe_cell, random_cell
 from toolkit.comparison.plan import (
@@ -75,11 +75,13 @@ def run_comparison(comparison: Comparison, folder: RunFolder, jobs: int, told: T
         found_origin(probed_task(settings), settings, told)
     open_run(folder.path, comparison.recorded(), folder.resume, folder.overwrite)
 
+    kinds = _kinds(comparison)
+
     def run(what: str, cells: dict[str, Callable[[], object]]) -> dict[str, str]:
         if not cells:
             return {}
         told.stage(f"{what}, {len(cells)} to do")
-        return run_cells(cells, OneMachine(jobs), told, kind=_kind)
+        return run_cells(cells, OneMachine(jobs), told, kind=kinds.__getitem__)
 
     failed = run("random weights", _random_cells(comparison, folders))
     failed |= run(
@@ -101,9 +103,12 @@ def cell_name(pretext: str, seed: int, task: str = "") -> str:
     return f"{pretext}, seed {seed}" + (f", {task}" if task else "")
 
 
-def _kind(cell: str) -> str:
-    """Return a cell's name without its seed: the cells that take as long as each other."""
-    return re.sub(r", seed \d+", "", cell)
+def _kinds(comparison: Comparison) -> dict[str, str]:
+    """Return of what kind each cell is: cells that differ in their seed alone take as long as each other."""
+    return {
+        cell_name(row, seed, task): f"{row}, {task}".removesuffix(", ")
+        for row, seed, task in product(comparison.rows, range(comparison.seeds), ("", *comparison.probes))
+    }
 
 
 def _listed(failed: Mapping[str, str]) -> str:
