@@ -164,3 +164,28 @@ def test_what_is_no_option_of_a_task_without_any_is_no_setting() -> None:
     """Without options the names of settings alone are known."""
     with pytest.raises(UserError, match="No setting 'lead'"):
         configured(FinetuneSettings, None, ["task=rain", "lead=1"])
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("lr=[1", "lr=.1 is not YAML"), ("backbone=@x", "Quote what is meant as text"), ("backbone=a: b: c", "not YAML")],
+)
+def test_a_value_that_cannot_be_read_is_told(word: str, said: str) -> None:
+    """No word of the command line ends in a traceback."""
+    with pytest.raises(UserError, match=said):
+        configured(FinetuneSettings, None, (word,), {"task": "hurricane"})
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """Neither a folder, nor bytes that are no text, nor keys that are no names are settings."""
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "keys.yaml").write_text("1: 2\n")
+    for name, said in (("", "cannot be read"), ("bytes.yaml", "cannot be read"), ("keys.yaml", "holds no settings")):
+        with pytest.raises(UserError, match=said):
+            configured(FinetuneSettings, tmp_path / name)
+
+
+def test_options_are_named() -> None:
+    """What is no {option: value} is told by what it is."""
+    with pytest.raises(UserError, match="'options' is 5"):
+        configured(FinetuneSettings, None, ("options=5",), {"task": "extremes"}, options={"lead": (int, 0)})

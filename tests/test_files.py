@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from toolkit.errors import UserError
 from toolkit.files import made_once, sha256, whole_file, whole_folder, write_json, write_text
 
 
@@ -103,3 +104,16 @@ def test_what_could_not_be_made_is_tried_again(tmp_path: Path) -> None:
         made_once(tmp_path / "file", fails)
     made_once(tmp_path / "file", lambda: write_text(tmp_path / "file", "whole"))
     assert (tmp_path / "file").read_text() == "whole"
+
+
+def test_the_folder_one_is_in_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be another one afterwards; a folder that is meant through a link is replaced where it lies."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    with whole_folder(tmp_path / "link") as temporary:
+        (temporary / "inside").touch()
+    assert (tmp_path / "there" / "inside").exists()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(UserError, match="is the folder you are in"), whole_folder(Path()):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "link", "there"]

@@ -203,7 +203,7 @@ def test_vortices_are_found_where_they_are(run: Path, tmp_path: Path, spacing: f
         km = distance_km(ds["latitude"].to_numpy()[:, None], ds["longitude"].to_numpy(), latitude, longitude)
         vorticity += np.sign(latitude) * 2e-4 * np.exp(-((km / 900) ** 2))
     ds["vorticity"] = ds["vorticity"].copy(data=vorticity)
-    found = predict(run, ds, tmp_path / "out", task(vorticity_maxima), PredictOptions(threshold=0.99))
+    found = predict(run, ds, tmp_path / "out", task(vorticity_maxima), PredictOptions({"": 0.99}))
     assert len(found) == len(places)
     for latitude, longitude in places:
         km = distance_km(found["latitude"], found["longitude"], latitude, longitude)
@@ -214,7 +214,7 @@ def test_the_runs_own_threshold_is_used_unless_another_is_given(run: Path, tmp_p
     """Nothing below the saved threshold is listed; a lower one lists more of the same statements."""
     ds = fields()
     usual = predict(run, ds, tmp_path / "a")
-    more = predict(run, ds, tmp_path / "b", options=PredictOptions(threshold=0.2))
+    more = predict(run, ds, tmp_path / "b", options=PredictOptions({"": 0.2}))
     assert usual["probability"].min() >= 0.75
     assert 0.2 <= more["probability"].min() < 0.75
     assert_same(usual, more[more["probability"] >= 0.75])
@@ -312,18 +312,25 @@ def test_a_test_without_places_and_a_task_without_threshold_claim_neither(run: P
     assert "threshold" not in (tmp_path / "out/notes.txt").read_text()
 
 
-def test_one_threshold_stands_for_all(run: Path, tmp_path: Path) -> None:
-    """A threshold that is given replaces each of those that the run chose."""
+def test_of_several_thresholds_one_is_named(run: Path, tmp_path: Path) -> None:
+    """A threshold that is given replaces that of its name; without a name, or with another, nothing is written."""
     described = run / "model.json"
     before = described.read_text()
     described.write_text(json.dumps(json.loads(before) | {"thresholds": {"probability": 0.6, "heat": 0.7}}))
     fields().to_netcdf(tmp_path / "x.nc")
     try:
-        options = PredictOptions(threshold=0.2)
+        for wrong, why in (({"": 0.2}, "say which, as probability=0.2"), ({"heta": 0.2}, "Did you mean 'heat'")):
+            with pytest.raises(UserError, match=why):
+                predict_fields(run, tmp_path / "x.nc", tmp_path / "out", task(), options=PredictOptions(wrong))
+        options = PredictOptions({"heat": float("nan")})
+        with pytest.raises(UserError, match="is nan: it should be a number"):
+            predict_fields(run, tmp_path / "x.nc", tmp_path / "out", task(), options=options)
+        assert not (tmp_path / "out").exists()
+        options = PredictOptions({"heat": 0.2})
         said = predict_fields(run, tmp_path / "x.nc", tmp_path / "out", task(), options=options)
     finally:
         described.write_text(before)
-    assert said.thresholds == {"probability": 0.2, "heat": 0.2}
+    assert said.thresholds == {"probability": 0.6, "heat": 0.2}
     assert "threshold of heat: 0.2" in (tmp_path / "out/notes.txt").read_text()
 
 

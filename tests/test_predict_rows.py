@@ -128,13 +128,15 @@ def test_rows_that_are_there_twice_are_told(places: Task, place_run: Path, place
 def test_the_task_says_how_its_rows_are_written(
     places: Task, place_run: Path, place_table: Path, tmp_path: Path
 ) -> None:
-    """What is kept and how it is named is the task's; thresholds given stand for those of the run."""
+    """What is kept and how it is named is the task's; where it has no thresholds, none can be given."""
     chosen = replace(
         places,
         keep=lambda table, _: table[table["rain_mm"] > table["rain_mm"].median()],
         export=lambda table: table.rename(columns={"group": "place"}),
     )
-    said = at_places(chosen, place_run, place_table, tmp_path / "out", PredictOptions(threshold=0.5))
+    with pytest.raises(UserError, match="has no threshold"):
+        at_places(chosen, place_run, place_table, tmp_path / "out", PredictOptions({"": 0.5}))
+    said = at_places(chosen, place_run, place_table, tmp_path / "out")
     found = pd.read_csv(tmp_path / "out" / "predictions.csv")
     assert said.rows == len(found) == 20
     assert list(found) == ["place", "rain_mm"]

@@ -131,15 +131,7 @@ def configured(
     others replace. `options` {name: (type, default)} are a task's: KEY=VALUE and the file may name them among the
     settings, and they end in the setting `options`. Raises one `UserError` with everything that is wrong.
     """
-    values = dict(defaults or {}) | (_from_file(file) if file else {})
-    for key in model.model_fields:
-        if (value := os.environ.get(ENVIRONMENT_PREFIX + key.upper())) is not None:
-            values[key] = yaml.safe_load(value)
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals:
-            raise UserError(f"'{override}' is not KEY=VALUE, such as seed=1.")
-        values[key] = yaml.safe_load(value)
+    values = dict(defaults or {}) | named(model, file, overrides)
     values |= {key: value for key, value in (given or {}).items() if value is not None}
     problems: list[str] = []
     known = list(model.model_fields)
@@ -160,11 +152,35 @@ def configured(
     return settings
 
 
+def named(model: type[Settings], file: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
+    """Return what a file, the environment and KEY=VALUE name, not checked yet; `UserError` for what cannot be read."""
+    values = _from_file(file) if file else {}
+    for key in model.model_fields:
+        variable = ENVIRONMENT_PREFIX + key.upper()
+        if (value := os.environ.get(variable)) is not None:
+            values[key] = _parsed(variable, value)
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise UserError(f"'{override}' is not KEY=VALUE, such as seed=1.")
+        values[key] = _parsed(key, value)
+    return values
+
+
+def _parsed(key: str, value: str) -> Any:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"{key}={value} is not YAML: {error}. Quote what is meant as text: {key}='\"...\"'.") from None
+
+
 def _of_task(values: dict[str, Any], model: type[Settings], options: Options) -> dict[str, Any]:
     """Take the task's options out of the settings: those of a recorded `options`, then those named among them."""
     if shadowed := sorted(set(options) & set(model.model_fields)):
         raise UserError(f"The task's option '{shadowed[0]}' has the name of a setting. Rename it.")
     recorded = values.pop("options", None) or {}
+    if not isinstance(recorded, Mapping):
+        raise UserError(f"'options' is {recorded!r}: it should be {{option: value}}.")
     return dict(recorded) | {name: values.pop(name) for name in options if name in values}
 
 
@@ -185,9 +201,11 @@ def _from_file(file: Path) -> dict[str, Any]:
         content = yaml.safe_load(file.read_text())
     except FileNotFoundError:
         raise UserError(f"There is no configuration file {file}. Write one with `toolkit config init`.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} cannot be read as a file of settings: {error}.") from None
     except yaml.YAMLError as error:
         raise UserError(f"{file} is not YAML: {error}") from None
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise UserError(f"{file} holds no settings: it should be lines of KEY: VALUE.")
     return content
 

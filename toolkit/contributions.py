@@ -12,16 +12,17 @@ from toolkit.data.windows import Windows
 from toolkit.evaluate import outputs, stated
 from toolkit.examples import Examples
 from toolkit.parts import Parts
+from toolkit.stats import rounded
 from toolkit.task import Task, Thresholds
 
 SEED, MOST = 5, 1500
 OWN = "own"
 
 
-def contributions(task: Task, parts: Parts, thresholds: Thresholds, test: Examples) -> dict[str, float]:
+def contributions(task: Task, parts: Parts, thresholds: Thresholds, test: Examples) -> dict[str, float | None]:
     """Return the primary score as it is, and where the fields, and where the columns, are those of other examples.
 
-    Of many examples some are taken, at random. Empty for a task that does not look at both.
+    Of many examples some are taken, at random. Undefined is None; empty for a task that does not look at both.
     """
     if not (task.sees_fields and task.inputs.columns):
         return {}
@@ -32,7 +33,7 @@ def contributions(task: Task, parts: Parts, thresholds: Thresholds, test: Exampl
     scores = {}
     for name, examples in dealt.items():
         predictions = task.decode(outputs(parts, examples), test)
-        scores[name] = float(stated(task, predictions, thresholds, test).scores.values()[task.primary])
+        scores[name] = rounded(stated(task, predictions, thresholds, test).scores.values()[task.primary])
     return scores
 
 

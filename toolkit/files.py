@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from toolkit.errors import UserError
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -28,7 +30,13 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; move it there when the block ends well, remove it when it does not."""
+    """Yield a temporary folder beside `path`; move it there when the block ends well, remove it when it does not.
+
+    Raises `UserError` for the folder that the user is in, which would be another one then.
+    """
+    path = path.resolve()
+    if path == Path.cwd():
+        raise UserError(f"{path} is the folder you are in: name another.")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from toolkit.evaluate import (
     stated,
 )
 from toolkit.examples import Examples, cut_examples, unseen_maps
+from toolkit.fan_out import attempted
 from toolkit.files import write_json
 from toolkit.methods import fitted, in_memory
 from toolkit.metrics import Scores
@@ -90,16 +92,15 @@ def opened_backbone(task: Task, settings: FinetuneSettings, data: Data) -> Backb
     return backbone
 
 
-def finetune(task: Task, settings: FinetuneSettings, origin: Origin, run: Run, told: Told) -> dict[str, Any]:
+def finetune(
+    task: Task, settings: FinetuneSettings, data: Data, backbone: Backbone | None, run: Run, told: Told
+) -> dict[str, Any]:
     """Fit the method, the comparison from scratch and the baselines; write the run folder; return the results.
 
     Of several processes launched together all train, and the first one alone fits the baselines and writes.
     """
     began = time.perf_counter()
     state = PartialState(cpu=run.device == "cpu")
-    told.stage("preparing fields and labels")
-    data = load_data(task, origin, settings)
-    backbone = opened_backbone(task, settings, data)
     state.on_main_process(write_split)(run.folder, task.split.apart, data.parts, data.rows, settings.seed)
     parts, ours = _fitted(task, settings, settings.method, backbone, data, run, told)
     found = settings.backbone if settings.backbone in shipped() else str(Path(settings.backbone).resolve())
@@ -116,7 +117,8 @@ def finetune(task: Task, settings: FinetuneSettings, origin: Origin, run: Run, t
             "differences": differences(task.metrics, [ours.scores], [scratch.scores]),
         }
     if settings.baselines and state.is_main_process:
-        baselines = _baselines(task, data, told)
+        baselines, failed = _baselines(task, data, told)
+        results["notes"] += [f"the baseline {name} could not be fitted: {error}" for name, error in failed.items()]
         results["baselines"] = {name: plain_values(scores) for name, scores in baselines.items()}
         results["baseline_differences"] = corrected_differences(task.metrics, ours.scores, baselines)
     results["seconds"] = {"total": round(time.perf_counter() - began, 1)}
@@ -173,13 +175,19 @@ def _left_out(data: Data) -> dict[str, int]:
     return data.material.left_out | {f"{why} (training part)": count for why, count in data.train.left_out.items()}
 
 
-def _baselines(task: Task, data: Data, told: Told) -> dict[str, Scores]:
-    scores = {}
-    for name, baseline in task.baselines.items():
-        told.stage(f"fitting the baseline {name}")
-        predict = baseline(data.train, data.validation)
+def _baselines(task: Task, data: Data, told: Told) -> tuple[dict[str, Scores], dict[str, str]]:
+    """Return the scores of the baselines, and the errors of those that cannot be fitted to so few labels."""
+    scores, failed = dict[str, Scores](), dict[str, str]()
+
+    def score(name: str) -> None:
+        predict = task.baselines[name](data.train, data.validation)
         scores[name] = scored(task, predict, data.validation, data.test).scores
-    return scores
+
+    for name in task.baselines:
+        told.stage(f"fitting the baseline {name}")
+        if error := attempted(partial(score, name)):
+            failed[name] = error
+    return scores, failed
 
 
 def _write_tables(folder: Path, task: Task, test: Examples, predictions: pd.DataFrame) -> None:

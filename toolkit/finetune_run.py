@@ -8,8 +8,8 @@ from accelerate import PartialState
 from toolkit.config import FinetuneSettings
 from toolkit.data.world.embedded import embedded_folder, embedded_world
 from toolkit.engine import engine
-from toolkit.finetune import finetune, grid_of
-from toolkit.origin import Origin, fields_of, identity
+from toolkit.finetune import finetune, load_data, opened_backbone
+from toolkit.origin import Origin, identity
 from toolkit.parts import check_method
 from toolkit.runfolder import RunFolder, check_folder, open_together, write_environment
 from toolkit.task import Task
@@ -46,11 +46,12 @@ def run_finetune(task: Task, settings: FinetuneSettings, folder: RunFolder, told
     state = PartialState()
     with state.main_process_first():  # which leaves in the cache what the others then find there
         origin = found_origin(task, settings, told)
-        told.stage("preparing fields")
-        store = fields_of(task, origin, grid_of(task, settings))
-    config = settings.model_dump(mode="json") | identity(task, origin, store)
+        told.stage("preparing fields and labels")
+        data = load_data(task, origin, settings)
+    backbone = opened_backbone(task, settings, data)
+    config = settings.model_dump(mode="json") | identity(task, origin, data.material.store)
     resumes = open_together(folder, config)
     state.on_main_process(write_environment)(folder.path, folder.command)
     run = Run(folder.path, resume=resumes, device=device, precision=settings.precision)
-    results = finetune(task, settings, origin, run, told)
+    results = finetune(task, settings, data, backbone, run, told)
     return results if state.is_main_process else None

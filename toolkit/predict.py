@@ -6,9 +6,10 @@ What the folder holds:
     notes.txt        every substitution and every lack of the input, one sentence a line
 """
 
+import math
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from toolkit.data.regrid import Regridding, regridding
 from toolkit.data.store import Store
 from toolkit.data.stream import Stream, blocks, nearest_frames
 from toolkit.data.windows import Windows
-from toolkit.errors import UserError
+from toolkit.errors import UserError, unknown
 from toolkit.evaluate import outputs
 from toolkit.examples import Examples
 from toolkit.files import whole_folder, write_text
@@ -43,9 +44,11 @@ CREATED = {"detections.csv", "map.png", "notes.txt"}
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """`threshold` in place of those that the run chose on its validation windows; `overwrite` a former result."""
+    """`thresholds` {name: value} in place of those that the run chose on its validation windows, "" being the name of
+    the only one; `overwrite` a former result.
+    """
 
-    threshold: float | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     overwrite: bool = False
 
 
@@ -101,7 +104,7 @@ def predict_fields(
         if not written.with_data:
             raise UserError(f"{fields} holds no value of {' or '.join(map(str, stream.fields.data_vars))}, only NaN.")
         notes = (*notes, *_on_gaps(written), _on_reach(run, stream.way))
-        notes += (ON_THRESHOLD,) if thresholds and options.threshold is None else ()
+        notes += (ON_THRESHOLD,) if thresholds and not options.thresholds else ()
         draw_detections(folder / "map.png", written.panels, stream.way.covered)
         said = (f"fields: {fields}", f"model: {run}, on the backbone {saved.card.name}", *in_words(thresholds))
         write_text(folder / "notes.txt", "\n".join((*said, *notes)) + "\n")
@@ -215,8 +218,25 @@ def _on_reach(run: Path, way: Regridding) -> str:
 
 
 def chosen_thresholds(saved: Saved, options: PredictOptions) -> Thresholds:
-    """Return the thresholds of a run, or the one that the options name in place of each."""
-    return saved.thresholds if options.threshold is None else dict.fromkeys(saved.thresholds, options.threshold)
+    """Return the thresholds of a run, those that the options name in place of its own.
+
+    Raises `UserError` for one that the task has not, for one without a name where it has several, and for NaN.
+    """
+    chosen = dict(saved.thresholds)
+    for name, value in options.thresholds.items():
+        if not chosen:
+            raise UserError(f"The task {saved.task} has no threshold: leave --threshold out.")
+        if not name and len(chosen) > 1:
+            raise UserError(
+                f"The task {saved.task} has several thresholds: say which, as {next(iter(chosen))}={value:g}."
+            )
+        key = name or next(iter(chosen))
+        if key not in chosen:
+            raise unknown("threshold", key, chosen)
+        if not math.isfinite(value):
+            raise UserError(f"The threshold of {key} is {value}: it should be a number.")
+        chosen[key] = value
+    return chosen
 
 
 def in_words(thresholds: Thresholds) -> list[str]:

@@ -20,6 +20,10 @@ def predict_run(
         raise UserError(f"The task {task.name} looks at fields: name them with --fields.")
     if data is not None and not task.inputs.columns:
         raise UserError(f"The task {task.name} looks at fields alone, everywhere: leave --data out.")
+    if fields is not None and task.inputs.columns and not Path(fields).exists():
+        raise UserError(
+            f"There are no fields {fields}: with --data they are a file, a Zarr or a folder on this machine."
+        )
     if fields is None or task.inputs.columns:
         return predict_rows(task, run, Origin(Path(fields) if fields else None, data), out, told, options)
     return predict_fields(run, fields, out, task, told, options)

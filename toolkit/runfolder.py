@@ -38,6 +38,9 @@ def check_folder(folder: Path, resume: bool, overwrite: bool) -> None:
     """Raise `UserError` where a run must not write: the folder holds what is neither to resume nor to replace."""
     if resume and overwrite:
         raise UserError("--resume goes on with a run and --overwrite begins it again: give one of them.")
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise UserError(f"{there} is a file: name a folder with --out.")
     if not folder.exists() or not any(folder.iterdir()):
         return
     written = (folder / "config.yaml").exists()
@@ -59,10 +62,13 @@ def open_run(folder: Path, config: Mapping[str, Any], resume: bool, overwrite: b
     check_folder(folder, resume, overwrite)
     written = folder / "config.yaml"
     if resume and written.exists():
-        _same_settings(written, config)
+        check_settings(folder, config)
         return True
-    if folder.exists():
-        shutil.rmtree(folder)
+    for held in folder.iterdir() if folder.exists() else ():  # the folder itself may be a mount, or where the user is
+        if held.is_dir() and not held.is_symlink():
+            shutil.rmtree(held)
+        else:
+            held.unlink()
     write_text(written, yaml.safe_dump(dict(config), sort_keys=False))
     return False
 
@@ -76,13 +82,16 @@ def open_together(folder: RunFolder, config: Mapping[str, Any]) -> bool:
     return folder.resume
 
 
-def _same_settings(written: Path, config: Mapping[str, Any]) -> None:
+def check_settings(folder: Path, config: Mapping[str, Any]) -> None:
+    """Raise `UserError` where the run in a folder, if there is one, has begun with other settings."""
+    if not (written := folder / "config.yaml").exists():
+        return
     before = yaml.safe_load(written.read_text())
     keys = sorted({*before, *config})
     changed = [f"{key}: {before.get(key)} -> {config.get(key)}" for key in keys if before.get(key) != config.get(key)]
     if changed:
         said = "; ".join(changed)
-        raise UserError(f"{written.parent} began with other settings ({said}). Resume with the same ones.")
+        raise UserError(f"{folder} began with other settings ({said}). Resume with the same ones.")
 
 
 def write_environment(folder: Path, command: Sequence[str]) -> None:

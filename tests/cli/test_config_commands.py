@@ -56,3 +56,18 @@ def test_a_recipe_is_shown_by_its_name(command) -> None:
     refused = command(*asked, "dinno")
     assert refused.exit_code == 1
     assert "Did you mean 'dino'" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "text", ["task: extremes\nlead: [1, 2]\n", "task: ozone\ndefinition: epa\nepochs: 1\n", "lr: 0.01\n"]
+)
+def test_what_finetune_takes_is_valid(command, tmp_path: Path, text: str) -> None:
+    """A task's options may stand among the settings; a task may be left to the command line."""
+    file = tmp_path / "settings.yaml"
+    file.write_text(text)
+    assert command("config", "validate", file).exit_code == 0
+    shown = json.loads(command("config", "show", "-c", file, "--json").stdout)
+    given = yaml.safe_load(text)
+    own = {key: given.pop(key) for key in ("lead", "definition") if key in given}
+    assert {key: shown["options"][key] for key in own} == own
+    assert {key: shown[key] for key in given} == given

@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 import yaml
 
+from tasks.hurricane.baselines import BASELINES
 from toolkit.backbones.weights import load_backbone
 
 
@@ -251,3 +252,35 @@ def test_several_processes_share_training_and_nothing_else(
         assert (answer.exit_code, answer.stdout) == (1, "")
         assert "is done by one process, not by 2" in answer.stderr
     assert "'max_steps' is 0" in command("pretrain", "--world", tmp_path, "--max-steps", "0").stderr
+
+
+def test_what_cannot_begin_leaves_the_run_before_it_as_it_was(finetune, tmp_path: Path) -> None:
+    """A budget or a backbone that does not fit is told before --overwrite removes anything, or a folder is made."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").write_text("seed: 0")
+    (run / "results.json").write_text("{}")
+    before = _listing(run)
+    for words, said in ((("--labels", "9999"), "9999"), (("--backbone", "fluid-vit"), "fluid-vit")):
+        answer = finetune(*words, "--out", run, "--overwrite")
+        assert (answer.exit_code, said in answer.stderr) == (1, True)
+        assert finetune(*words, "--out", tmp_path / "new").exit_code == 1
+    assert _listing(run) == before
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.slow
+def test_a_baseline_that_cannot_be_fitted_is_a_note(finetune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model and the other baselines are scored all the same."""
+
+    def fails(*_: object) -> None:
+        raise ValueError("too few storms")
+
+    monkeypatch.setitem(BASELINES, "matched template + wind patterns", fails)
+    answer = finetune("--no-compare", "--out", tmp_path / "run", "--json")
+    assert answer.exit_code == 0, answer.stderr
+    results = json.loads(answer.stdout)
+    assert set(results["baselines"]) == set(BASELINES) - {"matched template + wind patterns"}
+    said = "the baseline matched template + wind patterns could not be fitted: ValueError: too few storms"
+    assert said in results["notes"]
+    assert said in (tmp_path / "run" / "report.html").read_text()

@@ -91,3 +91,24 @@ def test_changed_settings_are_named(tmp_path: Path) -> None:
     assert changed_settings(tmp_path / "config.yaml", settings) == ""
     other = settings.model_copy(update={"labels": 4})
     assert changed_settings(tmp_path / "config.yaml", other) == "labels: None -> 4"
+
+
+def test_a_task_in_a_file_is_addressed_by_its_name(tiny_world: Path, tmp_path: Path) -> None:
+    """Not by its path; two of one name are refused, since their probes would be one another's."""
+    text = (
+        "from dataclasses import replace\nfrom tasks.hurricane.task import TASK as ONE\nTASK = replace(ONE, name='x')\n"
+    )
+    files = tmp_path / "a.py", tmp_path / "b.py"
+    for file in files:
+        file.write_text(text)
+    comparison = _plan(tiny_world, "x.epochs=3", tasks=(str(files[0]), "hurricane"))
+    assert {name: settings.epochs for name, settings in comparison.probes.items()} == {"x": 3, "hurricane": 2.5}
+    with pytest.raises(UserError, match="Two of the tasks are called 'x'"):
+        _plan(tiny_world, tasks=tuple(map(str, files)))
+
+
+def test_another_reference_is_another_comparison(tiny_world: Path) -> None:
+    """Its steps are the measure of all others, so its own settings are recorded with what all share."""
+    plain, own = (_plan(tiny_world, *words).recorded() for words in ((), ("masked.batch_size=8",)))
+    assert own == plain | {"reference": {"batch_size": 8}}
+    assert _plan(tiny_world, "nextframe.lr=1", pretexts=("masked", "nextframe")).recorded() == plain

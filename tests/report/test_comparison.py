@@ -22,7 +22,7 @@ def table() -> Table:
     metric = MetricTable("position_error_24h", "km", "lower", "mean distance", rows)
     task = TaskTable("hurricane", "position_error_24h", "storms", 64, 40, {"position_error_24h": metric})
     about = {"command": "toolkit compare", "reference": "masked", "steps": 2000, "seeds": 3, "backbone": "vit"}
-    about |= {"worlds": ["large"], "task_world": "small"}
+    about |= {"worlds": ["large"], "task_world": "small", "own": {"dino": {"lr": 0.0003}}}
     spent = {"none": Spent(NO_WORK, 0.0), "fate": Spent(Work(2_000_000_000, 1500), 65.0)}
     return Table(spent, {"hurricane": task}, pd.DataFrame(columns=list(COLUMNS)), {"dino, seed 1": "NaN\nloss"}, about)
 
@@ -39,6 +39,7 @@ def test_the_markdown_says_what_is_certain(table: Table) -> None:
     assert "- dino, seed 1: NaN loss" in text
     assert "| fate | 2.00 | 1,500 | 3.00 |" in text
     assert "2,000 steps of `masked`" in text
+    assert "by the same settings (but `dino` by lr 0.0003), for" in text
 
 
 def test_every_table_is_rectangular(table: Table) -> None:

@@ -141,3 +141,12 @@ def test_names_of_groups_that_look_like_numbers_stay_names(run_folder: Path) -> 
     """A station called 007 keeps its zeros."""
     (run_folder / "truth.csv").write_text("example,group,latitude,longitude\n0,007,10.0,20.0\n")
     assert read_run(run_folder).tables.truth["group"].tolist() == ["007"]
+
+
+def test_a_table_without_rows_has_numbers(run_folder: Path) -> None:
+    """What states nothing of any window can be drawn all the same."""
+    file = run_folder / "predictions.csv"
+    file.write_text(file.read_text().splitlines()[0] + "\n")
+    table = read_run(run_folder).tables.predictions
+    assert table.empty
+    assert table["latitude"].dtype == float

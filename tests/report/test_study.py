@@ -11,7 +11,7 @@ import pytest
 
 from toolkit.report.study import downloads, page, write_study_pages
 from toolkit.report.study_tables import CONTRASTS, POINTS, SAVED, choices, contrast_rows, point_rows, saved_rows
-from toolkit.report.study_words import done_by, lead, lead_saving, limits, line_title, saved_times, title
+from toolkit.report.study_words import done_by, lead, lead_saving, limits, line_title, saved_times, tiles, title
 from toolkit.study.table import Line, Saving, StudyTable
 
 VOID = {"meta", "link", "br", "img", "hr", "input", "path", "use", "line"}
@@ -256,3 +256,25 @@ def test_both_pages_are_written_the_same_each_time(study: StudyTable, tmp_path: 
     first, second = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in "ab")
     assert first == second
     assert first.keys() == {"curve.png", "report.html"}
+
+
+def test_what_is_not_known_is_not_called_unreached(study: StudyTable) -> None:
+    """Where no seed has both scores, neither heading nor tile says that pretraining did not help."""
+    unknown = replace(saving(None, "not known"), known=False, low=None, high=None)
+    told = with_savings(study, unknown)
+    assert title(told).startswith("Not known: how many labels LoRA on general-vit saves against training from scratch")
+    assert "no labels were saved" not in " ".join(lead(told))
+    assert tiles(told)[0].value == "not known"
+
+
+def test_one_seed_says_nothing_of_others(study: StudyTable) -> None:
+    """The page then gives its intervals over the test groups alone."""
+    metric = study.metrics[study.primary]
+    curves = tuple(
+        replace(curve, points=tuple(replace(p, seeds=dict([*p.seeds.items()][:1])) for p in curve.points))
+        for curve in metric.curves
+    )
+    one = replace(study, metrics={**study.metrics, study.primary: replace(metric, curves=curves)})
+    assert "test storms and seeds" in page(study)
+    assert "storms and seeds" not in page(one)
+    assert "one seed does not tell" in " ".join(limits(one))

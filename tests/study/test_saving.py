@@ -164,7 +164,7 @@ def test_nothing_in_common_is_not_known(mean_error: Metric, steady, scores_of, c
     """Without a shared seed, or a reference that is defined, there is no answer rather than a wrong one."""
     theirs = {32: {9 if count else 0: scores_of([15.0] * 6, count)}}
     found = _saving(mean_error, steady({8: 30.0, 32: 10.0}), theirs)
-    assert found == Saving(OURS, THEIRS, 32, None, False, None, None, None, "not known")
+    assert found == Saving(OURS, THEIRS, 32, None, False, None, None, None, "not known", known=False)
 
 
 def test_one_storm_has_no_interval(mean_error: Metric, scores_of) -> None:

@@ -67,14 +67,16 @@ def compare(
     """
     from toolkit.comparison.plan import Folders
     from toolkit.comparison.run import plan_of, run_comparison
-    from toolkit.comparison.settings import planned
+    from toolkit.comparison.settings import check_finished, planned
     from toolkit.report.comparison import write_pages
-    from toolkit.runfolder import RunFolder
+    from toolkit.runfolder import RunFolder, check_settings
 
     comparison = planned(world or (), task_world, pretext or (), task or (), seeds, steps, labels, overrides or ())
     folder = out or Path("runs/comparison")
     with told(quiet, verbose) as listener:
         if dry_run:
+            check_settings(folder, comparison.recorded())
+            check_finished(comparison, Folders(folder))
             _say_plan(comparison, Folders(folder), plan_of(comparison, Folders(folder), listener), json)
             return
         run = RunFolder(folder, resume, overwrite, can_resume(context))

@@ -26,14 +26,15 @@ def init(
     from toolkit.errors import UserError
     from toolkit.files import write_text
     from toolkit.plugins import task_names
+    from toolkit.task_settings import task_and_settings
 
     if out.exists() and not overwrite:
         raise UserError(f"{out} is already there. Add --overwrite to replace it, or name another with --out.")
-    examples: dict[str, dict[str, Any]] = {
-        "finetune": {"task": next(iter(task_names()), "TASK")},
-        "pretrain": {"worlds": ["worlds/my-world"]},
-    }
-    write_text(out, template(_settings(command), examples[command]))
+    filled: dict[str, Any] = {"worlds": ["worlds/my-world"]}
+    if command == "finetune":
+        first = next(iter(task_names()))
+        filled = {"task": first, "options": task_and_settings(first)[1].options}
+    write_text(out, template(_settings(command), filled))
     typer.echo(f"Wrote {out}. Use it with: toolkit {command} {'TASK ' if command == 'finetune' else ''}-c {out}")
 
 
@@ -64,11 +65,16 @@ def validate(
 
 
 def _resolved(command: str, file: Path | None, overrides: list[str]) -> dict[str, Any]:
-    from toolkit.config import configured
+    from toolkit.config import configured, named
     from toolkit.recipes import settings_file
+    from toolkit.task_settings import task_and_settings
 
-    found = settings_file(file) if command == "pretrain" else file
-    return configured(_settings(command), found, overrides).model_dump(mode="json")
+    settings = _settings(command)
+    if command == "pretrain":
+        return configured(settings, settings_file(file), overrides).model_dump(mode="json")
+    if task := named(settings, file, overrides).get("task"):
+        return task_and_settings(str(task), file, overrides)[1].model_dump(mode="json")
+    return configured(settings, file, overrides, {"task": ""}).model_dump(mode="json", exclude={"task"})
 
 
 def _settings(command: str) -> "type[Settings]":

@@ -1,5 +1,6 @@
 """`toolkit evaluate`, `toolkit predict` and `toolkit report`: what is done with a finished run."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,8 @@ from toolkit.cli.tables import metric_table
 from toolkit.cli.terminal import print_json, told
 
 Fields = Annotated[
-    str | None, typer.Option(help="Fields: a NetCDF or GRIB file, a Zarr, a folder, a pattern or a URL.")
+    str | None,
+    typer.Option(help="Fields: a NetCDF or GRIB file, a Zarr, a folder; without --data also a pattern or a URL."),
 ]
 
 
@@ -41,7 +43,14 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder to write into.")],
     fields: Fields = None,
     data: options.Data = None,
-    threshold: Annotated[float | None, typer.Option(help="Least probability; the run's own by default.")] = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]VALUE",
+            help="From where on something is stated, in place of what the run chose; with its name, and repeated, "
+            "where a task has several.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier prediction.")] = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
@@ -56,13 +65,27 @@ def predict(
 
     task = recorded_task(recorded(run), data)
     with told(quiet, verbose) as listener:
-        result = predict_run(task, run, fields, data, out, listener, PredictOptions(threshold, overwrite))
+        chosen = PredictOptions(_thresholds(threshold or ()), overwrite)
+        result = predict_run(task, run, fields, data, out, listener, chosen)
     if json:
         print_json(asdict(result))
         return
     for note in result.notes:
         typer.echo(f"Note: {note}")
     typer.echo(f"{result.rows} rows at {result.times} times\nFolder: {result.folder}")
+
+
+def _thresholds(words: Iterable[str]) -> dict[str, float]:
+    from toolkit.errors import UserError
+
+    chosen = {}
+    for word in words:
+        name, _, value = word.rpartition("=")
+        try:
+            chosen[name] = float(value)
+        except ValueError:
+            raise UserError(f"--threshold {word} is no number, nor NAME=NUMBER, such as 0.3.") from None
+    return chosen
 
 
 def report(run: options.RunPath, json: options.Json = False) -> None:

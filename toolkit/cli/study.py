@@ -11,8 +11,9 @@ from toolkit.cli.tables import aligned
 from toolkit.cli.terminal import can_resume, print_json, told
 
 if TYPE_CHECKING:
-    from toolkit.study.estimate import Outlook
+    from toolkit.study.ground import Ground
     from toolkit.study.plan import Study
+    from toolkit.study.subsets import Subsets
     from toolkit.study.table import StudyTable
 
 Labels = Annotated[
@@ -78,9 +79,7 @@ def study(
     """
     from toolkit.report.study import write_study_pages
     from toolkit.runfolder import RunFolder, check_folder
-    from toolkit.study.estimate import outlook
     from toolkit.study.gathered import gathered
-    from toolkit.study.plan import Folders
     from toolkit.study.run import run_study
     from toolkit.study.settings import Asked, planned
     from toolkit.workers import workers_named
@@ -93,7 +92,7 @@ def study(
         asked = Asked(labels, _listed(methods), _listed(backbones), seeds, tries, ladder, subsets)
         plan = planned(task, asked, config, overrides or (), {"world": world, "data": data}, listener)
         if dry_run:
-            _say_plan(plan[0], outlook(*plan, Folders(folder.path)), jobs, json)
+            _say_plan(plan, folder.path, jobs, json)
             return
         failed = run_study(*plan, folder, workers, listener)
         listener.stage("comparing the scores")
@@ -128,10 +127,17 @@ def _scores(table: "StudyTable") -> str:
     return f"{head}\n{aligned(rows)}" + (f"\n\nlabels saved\n{aligned(saved)}" if saved else "")
 
 
-def _say_plan(study: "Study", rows: "list[Outlook]", jobs: int, json: bool) -> None:
-    """Print what a study takes and how much of it is done."""
+def _say_plan(plan: "tuple[Study, Ground, Subsets]", folder: Path, jobs: int, json: bool) -> None:
+    """Print what a study takes and how much of it is done; `UserError` where it cannot go on with what is there."""
     from dataclasses import asdict
 
+    from toolkit.study.estimate import outlook
+    from toolkit.study.plan import Folders
+    from toolkit.study.run import check_resumable
+
+    study, on, subsets = plan
+    check_resumable(study, on, Folders(folder))
+    rows = outlook(study, on, subsets, Folders(folder))
     seconds = sum(row.seconds or 0.0 for row in rows) / jobs
     if json:
         content = {"budgets": list(study.budgets), "seeds": study.seeds, "kinds": [asdict(row) for row in rows]}

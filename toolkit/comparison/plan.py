@@ -51,6 +51,11 @@ class Comparison:
         """Return how the backbones of a pretext are trained."""
         return self.own.get(pretext, self.pretrain)
 
+    def changed(self, pretext: str) -> dict[str, Any]:
+        """Return the settings that a pretext does not share with the others."""
+        shared = self.pretrain.model_dump(mode="json")
+        return {k: v for k, v in self.trained(pretext).model_dump(mode="json").items() if v != shared[k]}
+
     def probe(self, task: str, seed: int, features: Path) -> FinetuneSettings:
         """Return the settings of one probe of the features in a folder."""
         return self.probes[task].model_copy(update={"seed": seed, "backbone": str(features.resolve())})
@@ -58,9 +63,11 @@ class Comparison:
     def recorded(self) -> dict[str, Any]:
         """Return what a comparison must have in common with the one it goes on with.
 
-        Pretexts, seeds and tasks may be added or left out, and what is not finished may be trained in another way.
+        Pretexts, seeds and tasks may be added or left out, and what is not finished may be trained in another way, but
+        for the reference, whose steps are the measure.
         """
-        return self.pretrain.model_dump(mode="json", exclude={"pretext", "seed", "name"})
+        shared = self.pretrain.model_dump(mode="json", exclude={"pretext", "seed", "name"})
+        return shared | ({"reference": self.changed(REFERENCE)} if REFERENCE in self.own else {})
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from toolkit.comparison.plan import NONE, REFERENCE, Comparison, Folders
 from toolkit.config import FinetuneSettings, PretrainSettings, Settings, configured
 from toolkit.data.prepare import field_file
 from toolkit.errors import UserError
-from toolkit.plugins import found_tasks
+from toolkit.plugins import found_tasks, task_named
 from toolkit.pretexts.known import pretext_named, pretext_names
 from toolkit.task import Task
 from toolkit.task_settings import task_and_settings
@@ -43,7 +43,10 @@ def planned(
     """
     names = tuple(dict.fromkeys(pretexts)) or pretext_names()
     chosen = tuple(dict.fromkeys(tasks))
-    words, of = _sorted_out(overrides, (PROBE, *names, *(chosen or found_tasks().tasks)))
+    called = tuple(task_named(name).name for name in chosen) or tuple(found_tasks().tasks)
+    if twice := sorted({name for name in called if called.count(name) > 1}):
+        raise UserError(f"Two of the tasks are called '{twice[0]}'. Compare by one of them at a time.")
+    words, of = _sorted_out(overrides, (PROBE, *names, *called))
     of_pretext, of_task = ({name: of[name] for name in of if (name in names) == pretext} for pretext in (True, False))
     shared = of_task.pop(PROBE, [])
     _check_free(words, OWN, "")
@@ -59,7 +62,8 @@ def planned(
     _check_pretexts(pretrain, names, named=bool(pretexts))
     probes = {}
     for name in chosen or _fitting(pretrain):
-        task, settings = _probe(name, task_world, labels, (*shared, *of_task.get(name, ())))
+        own_words = of_task.get(task_named(name).name, ())
+        task, settings = _probe(name, task_world, labels, (*shared, *own_words))
         if why := _unfit(task, pretrain):
             raise UserError(f"The task {task.name} {why}.")
         probes[task.name] = settings

@@ -235,6 +235,7 @@ def _about(comparison: Comparison, command: Sequence[str]) -> dict[str, Any]:
         "steps": pretrain.max_steps,
         "seeds": comparison.seeds,
         "backbone": pretrain.backbone,
+        "own": {name: comparison.changed(name) for name in comparison.own},
         "worlds": [path.name for path in pretrain.worlds],
         "task_world": world.name if world else None,
     }

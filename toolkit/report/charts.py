@@ -10,12 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from toolkit.report import theme
-from toolkit.report.numbers import decimals, interval, number
+from toolkit.report.numbers import decimals, interval, number, spans_decades
 from toolkit.report.read import Results, Score
 from toolkit.report.words import method_title, metric_title
 
 _MOST_POINTS = 150
-_LOG_FROM_RATIO = 8.0
 
 
 def draw_scores(axes: Axes, results: Results, metric: str) -> None:
@@ -111,7 +110,7 @@ def _draw_curves(axes: Axes, curves: Mapping[str, pd.DataFrame], column: str) ->
         axes.plot(step, mean, color=colour, label=name)
         drawn.append(mean)
     values = np.concatenate(drawn) if drawn else np.ones(1)
-    if values.min() > 0 and values.max() / values.min() > _LOG_FROM_RATIO:
+    if spans_decades(values):
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -1,8 +1,9 @@
 """A comparison of pretexts as Markdown for a document, and as one picture."""
 
-from collections.abc import Iterable
-from math import isfinite, nan
+from collections.abc import Iterable, Mapping
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,7 +13,7 @@ from toolkit.comparison.plan import NONE
 from toolkit.comparison.table import Against, MetricTable, Row, Table, TaskTable
 from toolkit.files import write_text
 from toolkit.report import theme
-from toolkit.report.numbers import UNDEFINED, counted, decimals, duration, interval, number
+from toolkit.report.numbers import UNDEFINED, counted, decimals, duration, interval, number, or_nan
 from toolkit.report.svg import write_png
 from toolkit.report.words import metric_title
 
@@ -48,12 +49,12 @@ def figure(table: Table) -> Figure:
 
 def scored_row(row: Row, places: int) -> str:
     """Return a row's value and its interval."""
-    return f"{number(_or_nan(row.value), places)} {interval(_or_nan(row.low), _or_nan(row.high), places)}".strip()
+    return f"{number(or_nan(row.value), places)} {interval(or_nan(row.low), or_nan(row.high), places)}".strip()
 
 
 def places_of(metric: MetricTable) -> int:
     """Return how many decimals the numbers of a metric have."""
-    return decimals(_or_nan(value) for row in metric.rows for value in (row.value, row.low, row.high))
+    return decimals(or_nan(value) for row in metric.rows for value in (row.value, row.low, row.high))
 
 
 def tera(operations: int) -> str:
@@ -65,14 +66,20 @@ def _done(table: Table) -> str:
     about = table.about
     worlds, seeds = ", ".join(about["worlds"]), counted(about["seeds"], "seeds")
     said = (
-        f"Every pretext trained the same {about['backbone']} on {worlds}, by the same settings, for as many "
-        f"floating-point operations as {about['steps']:,} steps of `{about['reference']}` take: those of the matrix "
-        "products and convolutions of the loss and its gradient, counted on a real batch. The features were then "
-        f"frozen and a head trained on them; what a pretext predicts itself was not handed over. `{NONE}` is the same "
-        f"network with the random weights that all began with. Means over {seeds}; the 95 % intervals are over the "
-        f"test groups{' and the seeds' * (about['seeds'] > 1)}."
+        f"Every pretext trained the same {about['backbone']} on {worlds}, by the same settings{_but(about['own'])}, "
+        f"for as many floating-point operations as {about['steps']:,} steps of `{about['reference']}` take: those of "
+        "the matrix products and convolutions of the loss and its gradient, counted on a real batch. The features were "
+        f"then frozen and a head trained on them; what a pretext predicts itself was not handed over. `{NONE}` is the "
+        f"same network with the random weights that all began with. Means over {seeds}; the 95 % intervals are over "
+        f"the test groups{' and the seeds' * (about['seeds'] > 1)}."
     )
     return "\n\n".join([said, *([f"Made by `{about['command']}`"] if about["command"] else [])])
+
+
+def _but(own: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return which pretexts were trained in another way, and how, in brackets."""
+    told = (f"`{name}` by {', '.join(f'{key} {value}' for key, value in of.items())}" for name, of in own.items())
+    return f" (but {'; '.join(told)})" if own else ""
 
 
 def _spent(table: Table) -> str:
@@ -128,11 +135,11 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def _difference(against: Against | None, places: int) -> str:
     if against is None:
         return "–"
-    value = _or_nan(against.value)
+    value = or_nan(against.value)
     if not isfinite(value):
         return UNDEFINED
     sign = "+" if value > 0 else ""
-    limits = interval(_or_nan(against.low), _or_nan(against.high), places)
+    limits = interval(or_nan(against.low), or_nan(against.high), places)
     return f"{sign}{number(value, places)} {limits}{f' {STAR}' * against.certain}".rstrip()
 
 
@@ -140,7 +147,7 @@ def _draw(axes: Axes, task: TaskTable) -> None:
     metric = task.metrics[task.primary]
     rows = [row for row in reversed(metric.rows) if row.value is not None]
     for height, row in enumerate(rows):
-        value, low, high = (_or_nan(part) for part in (row.value, row.low, row.high))
+        value, low, high = (or_nan(part) for part in (row.value, row.low, row.high))
         colour, marker = (theme.SCRATCH, "s") if row.pretext == NONE else (theme.MODEL, "o")
         if isfinite(low):
             axes.plot([low, high], [height, height], color=colour, linewidth=2.2, solid_capstyle="round")
@@ -165,7 +172,3 @@ def _draw(axes: Axes, task: TaskTable) -> None:
 
 def _short(value: float) -> str:
     return number(value, decimals([value]))
-
-
-def _or_nan(value: float | None) -> float:
-    return nan if value is None else value

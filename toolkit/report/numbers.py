@@ -6,8 +6,20 @@ from collections.abc import Iterable
 
 UNDEFINED = "undefined"
 _DIGITS = 3
+_LOG_FROM_RATIO = 8.0
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:h|km|kt|hPa|m|s|%)(?!\w))")
+
+
+def or_nan(value: float | None) -> float:
+    """Return NaN for what is undefined."""
+    return math.nan if value is None else value
+
+
+def spans_decades(values: Iterable[float]) -> bool:
+    """Whether the largest of positive values is so many times the smallest that an axis should be logarithmic."""
+    known = [value for value in values if math.isfinite(value)]
+    return bool(known) and min(known) > 0 and max(known) / min(known) > _LOG_FROM_RATIO
 
 
 def decimals(values: Iterable[float]) -> int:

@@ -243,4 +243,6 @@ def _table(path: Path, key: str) -> pd.DataFrame:
         raise UserError(f"{path} cannot be read: {error}.") from error
     if key not in table:
         raise UserError(f"{path} has no column '{key}'; it has {', '.join(table.columns)}.")
+    if table.empty:  # its columns hold text then, for want of numbers
+        table = table.astype(dict.fromkeys(table.columns.difference(["group", "time"]), float))
     return table.assign(time=pd.to_datetime(table["time"])) if "time" in table else table

@@ -17,6 +17,7 @@ from toolkit.report import theme
 from toolkit.report.detection_map import DPI, OVER_LAND, WIDTH_IN
 from toolkit.report.feature_sheet import DIVERGING
 from toolkit.report.maps import Box, draw_ground
+from toolkit.report.numbers import spans_decades
 
 TABLE, MAPS, PICTURE = "rollout.csv", "rollout.npz", "rollout.png"
 STYLE = {
@@ -28,7 +29,6 @@ GROWTH_IN, MAP_IN = 3.3, 1.95
 """Heights of the curves and of a line of maps."""
 STRONG = 99.5
 """Percentile of the true fields that gets the full colour."""
-LOG_FROM_RATIO = 8.0
 
 
 def write_rollout_figure(folder: Path, coastlines: bool = False) -> Path | None:
@@ -66,7 +66,7 @@ def _draw_growth(part: SubFigure, table: pd.DataFrame) -> None:
             label=end,
         )  # fmt: skip
     errors = table["rmse"][table["rmse"] > 0]
-    if len(errors) and errors.max() / errors.min() > LOG_FROM_RATIO:
+    if spans_decades(errors):
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

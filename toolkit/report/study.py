@@ -12,8 +12,8 @@ from markupsafe import Markup, escape
 from toolkit.files import write_text
 from toolkit.report import study_tables as tables
 from toolkit.report import study_words as words
-from toolkit.report.numbers import number, unbroken
-from toolkit.report.study_curve import CURVE, LOG_FROM_RATIO, caption, figure, write_curve
+from toolkit.report.numbers import number, spans_decades, unbroken
+from toolkit.report.study_curve import CURVE, caption, figure, write_curve
 from toolkit.report.study_looks import MARKERS, Look, looks
 from toolkit.report.svg import inline_svg
 from toolkit.report.theme import DARK, LIGHT, Width, style
@@ -54,6 +54,7 @@ def page(table: StudyTable) -> str:
             lead=words.lead(table),
             tiles=words.tiles(table),
             limits=words.limits(table),
+            drawn_over=words.drawn_over(table),
             lines=[(words.line_title(line), look[line]) for line in lines],
             metrics=[(metric, metric_title(metric.metric)) for metric in metrics],
             titles={metric.metric: metric_title(metric.metric) for metric in metrics},
@@ -119,7 +120,7 @@ def _data(
 
 def _metric(metric: MetricCurves, lines: Sequence[Line]) -> dict[str, Any]:
     known = [v for c in metric.curves for p in c.points for v in (p.value, p.low, p.high) if v is not None]
-    log = bool(known) and min(known) > 0 and max(known) / min(known) > LOG_FROM_RATIO
+    log = spans_decades(known)
     curves = {lines.index(curve.line): _points(metric, curve) for curve in metric.curves}
     unit = "" if metric.unit == "1" else f", {metric.unit}"
     return {

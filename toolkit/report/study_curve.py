@@ -13,15 +13,14 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from scipy.optimize import isotonic_regression
 
 from toolkit.report import theme
-from toolkit.report.numbers import counted
+from toolkit.report.numbers import counted, or_nan, spans_decades
 from toolkit.report.study_looks import Look, looks
-from toolkit.report.study_words import last_point, lead_saving, line_title, or_nan, saved_times
+from toolkit.report.study_words import drawn_over, last_point, lead_saving, line_title, saved_times, seeds_of
 from toolkit.report.svg import write_png
 from toolkit.report.words import metric_title
 from toolkit.study.table import Curve, Saving, StudyTable
 
 CURVE = "curve.png"
-LOG_FROM_RATIO = 8.0
 HEIGHT_IN = 4.7
 LEGEND_ROW_IN = 0.19
 DODGE, MOST_DODGE = 0.035, 0.28
@@ -74,10 +73,10 @@ def figure(table: StudyTable) -> Figure:
 def caption(table: StudyTable) -> str:
     """Return what the picture shows, for those who read it and for those who hear it."""
     metric = table.metrics[table.primary]
-    seeds = max((len(point.seeds) for curve in metric.curves for point in curve.points), default=0)
+    seeds = counted(seeds_of(table), "seeds")
     told = (
-        f"{metric_title(metric.metric)} by the number of labelled {table.groups}, mean over {counted(seeds, 'seeds')}. "
-        f"Bars and bands are 95 % intervals over {counted(table.test_groups, f'test {table.groups}')} and seeds. "
+        f"{metric_title(metric.metric)} by the number of labelled {table.groups}, mean over {seeds}. "
+        f"Bars and bands are 95 % intervals over {drawn_over(table, table.test_groups)}. "
         "Solid lines are pretrained, dashed ones trained from scratch, dotted ones classical."
     )
     saving = lead_saving(metric)
@@ -141,9 +140,7 @@ def _scale(axes: Axes, curves: Sequence[Curve]) -> None:
         axes.xaxis.set_major_locator(FixedLocator(budgets))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda labels, _: f"{labels:,.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())
-    ends = np.array([or_nan(end) for c in curves for p in c.points for end in (p.value, p.low, p.high)])
-    ends = ends[np.isfinite(ends)]
-    if ends.size and ends.min() > 0 and ends.max() / ends.min() > LOG_FROM_RATIO:
+    if spans_decades(or_nan(end) for c in curves for p in c.points for end in (p.value, p.low, p.high)):
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_minor_locator(NullLocator())

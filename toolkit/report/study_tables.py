@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from toolkit.report.numbers import UNDEFINED, counted, decimals, interval, number, quantity
-from toolkit.report.study_words import line_title, or_nan, places, saved_parts
+from toolkit.report.numbers import UNDEFINED, counted, decimals, interval, number, or_nan, quantity
+from toolkit.report.study_words import line_title, places, saved_parts
 from toolkit.stats import LEVEL
 from toolkit.study.table import Contrast, Line, MetricCurves, Saving, StudyTable
 

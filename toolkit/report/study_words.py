@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import Iterable
-from math import nan
 
-from toolkit.report.numbers import UNDEFINED, counted, decimals, interval, quantity
+from toolkit.report.numbers import UNDEFINED, counted, decimals, interval, or_nan, quantity
 from toolkit.report.study_looks import COMPLETED, completion
-from toolkit.report.words import Tile, in_sentence, method_title, metric_title
+from toolkit.report.words import SIMULATED, Tile, in_sentence, method_title, metric_title
 from toolkit.study.table import Curve, Line, MetricCurves, Point, Saving, StudyTable
 
 ALL_THE_SAME = 1.05
 """Fewer times fewer labels than this are none fewer."""
 _TIMES = re.compile(r"(?:at least )?[\d.,]+ times")
+_ONE_SEED = {
+    True: ", which draw the labels and the random weights.",
+    False: "; one seed does not tell how far with other labels and random weights.",
+}
 _HOW = {"probe": "a probe on {}", "lora": "LoRA on {}", "full": "full fine-tuning of {}"}
 
 
@@ -67,6 +70,8 @@ def title(table: StudyTable) -> str:
     if saving is None:
         return f"Scores against labels: {table.task.replace('_', ' ')}"
     theirs = counted(saving.full, table.groups)
+    if not saving.known:
+        return f"Not known: how many labels {done_by(saving.ours)} saves against {done_by(saving.theirs)}"
     if saving.saved is None:
         return f"No pretrained method is as good as {done_by(saving.theirs)} with {theirs}"
     times = _fewer(saving, saved_parts(saving)[0])
@@ -83,7 +88,9 @@ def lead(table: StudyTable) -> list[str]:
     curves = {curve.line: curve for curve in metric.curves}
     score = scored(metric, last_point(curves.get(saving.theirs)))
     told = [f"Trained on {counted(saving.full, table.groups)}, {done_by(saving.theirs)} has a {name} of {score}."]
-    if saving.saved is None:
+    if not saving.known:
+        told.append("No seed has a score of it that can be compared with that of a pretrained method at every budget.")
+    elif saving.saved is None:
         told.append(f"With all its labels, {done_by(saving.ours)} has not reached that: no labels were saved.")
     else:
         told.append(_needs(saving, table.groups))
@@ -96,7 +103,7 @@ def tiles(table: StudyTable) -> list[Tile]:
     metric, found = table.metrics[table.primary], []
     led = lead_saving(metric)
     if led is not None:
-        others = [s for s in metric.savings if s.ours == led.ours and s.theirs.kind != "pretrained"]
+        others = [s for s in metric.savings if s.ours == led.ours and s.theirs.kind != "pretrained" and s.known]
         strongest = min((s for s in others if s != led), key=lambda saving: saving.saved or 0.0, default=None)
         for saving in (led, strongest):
             if saving is not None:
@@ -107,17 +114,15 @@ def tiles(table: StudyTable) -> list[Tile]:
             fewest, most = (counted(curve.points[k].labels, table.groups) for k in (0, -1))
             value, note = scored(metric, curve.points[0], limits=False), scored(metric, curve.points[-1])
             found.append(Tile(f"{metric_title(metric.metric)} with {fewest}", value, f"{note} with {most}"))
-    seeds = max((len(p.seeds) for c in metric.curves for p in c.points), default=0)
-    lines = counted(len(metric.curves), "lines")
-    note = f"{lines}, {counted(seeds, 'seeds')} each"
+    note = f"{counted(len(metric.curves), 'lines')}, {counted(seeds_of(table), 'seeds')} each"
     return [*found, Tile("Scored on", counted(table.test_groups, f"test {table.groups}"), note)]
 
 
 def limits(table: StudyTable) -> list[str]:
     """Return what the numbers do not show, then the notes of the study itself."""
     told = [
-        f"The intervals tell how far a score would vary with other test {table.groups} and other seeds: both draw the "
-        "labels and the random weights. They do not hold what another world or another backbone would change.",
+        f"The intervals tell how far a score would vary with other {drawn_over(table)}{_ONE_SEED[seeds_of(table) > 1]} "
+        "They do not hold what another world or another backbone would change.",
         f"The {table.groups} that are needed are read off between budgets, along the logarithm of their number; where "
         "more labels did worse, neighbouring budgets count as one. Where a line is there with its fewest labels, the "
         "study cannot tell how many fewer would do.",
@@ -130,8 +135,7 @@ def limits(table: StudyTable) -> list[str]:
     if table.about.get("simulated"):
         told.insert(
             0,
-            "The world is simulated: its atmosphere and its labels are made by a model. The scores show that the "
-            "method works there, not how well it would do on the real atmosphere.",
+            SIMULATED,
         )
     return [*told, *map(str, table.about.get("notes", ()))]
 
@@ -155,9 +159,16 @@ def last_point(curve: Curve | None) -> Point | None:
     return next((point for point in reversed(curve.points if curve else ()) if point.value is not None), None)
 
 
-def or_nan(value: float | None) -> float:
-    """Return NaN for what is undefined."""
-    return nan if value is None else value
+def seeds_of(table: StudyTable) -> int:
+    """Return how many seeds the points of the primary metric have at most."""
+    curves = table.metrics[table.primary].curves
+    return max((len(point.seeds) for curve in curves for point in curve.points), default=0)
+
+
+def drawn_over(table: StudyTable, count: int | None = None) -> str:
+    """Return over what intervals are: "62 test storms and seeds"; one seed says nothing of others."""
+    groups = f"test {table.groups}" if count is None else counted(count, f"test {table.groups}")
+    return groups + " and seeds" * (seeds_of(table) > 1)
 
 
 def _needed(saving: Saving) -> int:
@@ -194,5 +205,5 @@ def _fewer(saving: Saving, times: str) -> str:
 
 def _short(saving: Saving) -> str:
     if saving.saved is None:
-        return "not reached"
+        return "not reached" if saving.known else saving.words
     return saved_parts(saving)[0].replace("at least ", "≥\N{NO-BREAK SPACE}").replace(" times", "×")

@@ -16,6 +16,10 @@ METHODS: Mapping[str, tuple[str, str]] = {
     "full": ("Full fine-tuning", "by fine-tuning all its weights"),
     "scratch": ("From scratch", "from random weights"),
 }
+SIMULATED = (
+    "The world is simulated: its atmosphere and its labels are made by a model. The scores show that the method works "
+    "there, not how well it would do on the real atmosphere."
+)
 _ABBREVIATIONS = {"iou": "IoU", "rmse": "RMSE", "mae": "MAE", "csi": "CSI", "pod": "POD", "far": "FAR", "f1": "F1"}
 _LONGEST_ABBREVIATION = 4
 _LEAD_TIME = re.compile(r"(.*)_(\d+)h")
@@ -142,11 +146,7 @@ def limits(run: Run) -> list[str]:
             "(Holm's correction), not over all metrics."
         )
     if run.simulated:
-        told.insert(
-            0,
-            "The world is simulated: its atmosphere and its labels are made by a model. The scores show that the "
-            "method works there, not how well it would do on the real atmosphere.",
-        )
+        told.insert(0, SIMULATED)
     return [*told, *results.notes]
 
 

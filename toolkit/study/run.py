@@ -9,7 +9,7 @@ from toolkit.errors import UserError
 from toolkit.fan_out import Workers, run_cells
 from toolkit.files import sha256
 from toolkit.origin import identity
-from toolkit.runfolder import RunFolder, open_run, write_environment
+from toolkit.runfolder import RunFolder, check_settings, open_run, write_environment
 from toolkit.study.cells import RUN
 from toolkit.study.estimate import foreseen
 from toolkit.study.ground import Ground
@@ -29,7 +29,7 @@ def run_study(
     """
     folders = Folders(folder.path)
     if folder.resume:
-        _check_sources(study, folders)
+        check_resumable(study, on, folders)
     _open(study, on, subsets, folder)
     told.stage("timing what there is to do")
     seconds = foreseen(study, on, subsets, folders)
@@ -49,8 +49,9 @@ def run_study(
     return failed | run(cells_stage(study, subsets, folders))
 
 
-def _check_sources(study: Study, folders: Folders) -> None:
-    """Raise `UserError` where a network was finished that began with another backbone of the same name."""
+def check_resumable(study: Study, on: Ground, folders: Folders) -> None:
+    """Raise `UserError` where what is in the folder has other settings, or began with another backbone of that name."""
+    check_settings(folders.root, _recorded(study, on))
     for job, result in finished(study, folders):
         now, before = study.source_of(job), result.get("source_sha256")
         if now != before:
@@ -63,9 +64,7 @@ def _check_sources(study: Study, folders: Folders) -> None:
 def _open(study: Study, on: Ground, subsets: Subsets, folder: RunFolder) -> None:
     """Open the folder, and keep the subsets in it, with those of seeds that it knows already."""
     about = identity(on.task, on.origin, on.material.store)
-    task = Path(study.settings.task)
-    code = {"task_sha256": sha256(task)} if task.suffix == ".py" else {}
-    open_run(folder.path, study.recorded() | about | code, folder.resume, folder.overwrite)
+    open_run(folder.path, _recorded(study, on), folder.resume, folder.overwrite)
     path = Folders(folder.path).subsets
     if path.exists():
         before = read_subsets(path)
@@ -75,6 +74,13 @@ def _open(study: Study, on: Ground, subsets: Subsets, folder: RunFolder) -> None
         subsets = Subsets({**before.drawn, **subsets.drawn}, subsets.test)
     write_subsets(path, subsets, {"task": on.task.name} | {name: _portable(of) for name, of in about.items()})
     write_environment(folder.path, folder.command)
+
+
+def _recorded(study: Study, on: Ground) -> dict[str, Any]:
+    """Return what config.yaml says: what a study shares with one that goes on with it, the data, and a task's file."""
+    task = Path(study.settings.task)
+    code = {"task_sha256": sha256(task)} if task.suffix == ".py" else {}
+    return study.recorded() | identity(on.task, on.origin, on.material.store) | code
 
 
 def _portable(about: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -68,7 +68,7 @@ def saving(
     scores = {labels: ours[labels].of(seeds) for labels in sorted(ours)} if seeds else {}
     scores = {labels: drawn for labels, drawn in scores.items() if np.isfinite(drawn.values).all()}
     if not scores:
-        return Saving(ours_line, theirs_line, full, None, False, None, None, None, "not known")
+        return Saving(ours_line, theirs_line, full, None, False, None, None, None, "not known", known=False)
     sign = 1 if metric.better == "lower" else -1
     differences = _pooled(scores, reference.of(seeds), sign)
     needed, at_least = _crossing(differences)
@@ -107,6 +107,7 @@ def labels_saved_content(tables: Iterable[MetricCurves]) -> list[dict[str, Any]]
             "low": one.low,
             "high": one.high,
             "words": one.words,
+            "known": one.known,
         }
         for table in tables
         for one in table.savings

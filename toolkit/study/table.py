@@ -78,7 +78,8 @@ class Saving:
     `needed` labels, interpolated on the curve; None where the score is not reached with all labels. `at_least`: ours
     is there with its fewest labels already, so that `needed` is the most it can be. `saved` = full / needed, with its
     95 % interval; low is None where the score may not be reached at all, high None where the fewest labels may be
-    more than are needed, both where there is no interval. `words` says all of this in a phrase.
+    more than are needed, both where there is no interval. `words` says all of this in a phrase. `known`: whether
+    there were scores to compare at all.
     """
 
     ours: Line
@@ -90,6 +91,7 @@ class Saving:
     low: float | None
     high: float | None
     words: str
+    known: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,41 @@
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from toolkit.errors import UserError
+from toolkit.runfolder import check_folder, check_settings, open_run
+
+
+def test_a_run_begins_where_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder that the user is in, or that a link leads to, is the same folder afterwards."""
+    here, link = tmp_path / "here", tmp_path / "link"
+    here.mkdir()
+    link.symlink_to(here)
+    monkeypatch.chdir(here)
+    before = os.stat(here).st_ino  # noqa: PTH116
+    assert not open_run(Path(), {"seed": 1}, resume=False, overwrite=False)
+    (here / "checkpoints").mkdir()
+    (here / "to").symlink_to(tmp_path)
+    assert not open_run(link, {"seed": 2}, resume=False, overwrite=True)
+    assert (here.stat().st_ino, os.listdir(here)) == (before, ["config.yaml"])  # noqa: PTH208
+    assert yaml.safe_load(Path("config.yaml").read_text()) == {"seed": 2}
+    assert tmp_path.is_dir()
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    """Neither where the folder should be, nor on the way there."""
+    (tmp_path / "results.txt").touch()
+    for folder in (tmp_path / "results.txt", tmp_path / "results.txt" / "deeper"):
+        with pytest.raises(UserError, match=r"results\.txt is a file: name a folder"):
+            check_folder(folder, resume=False, overwrite=False)
+
+
+def test_other_settings_are_told(tmp_path: Path) -> None:
+    """All that differ, those that are missing too; a folder without a run has none."""
+    check_settings(tmp_path, {"seed": 1})
+    open_run(tmp_path / "run", {"seed": 1, "lr": 0.1}, resume=False, overwrite=False)
+    with pytest.raises(UserError, match=r"lr: 0\.1 -> None; seed: 1 -> 2"):
+        check_settings(tmp_path / "run", {"seed": 2})
+    check_settings(tmp_path / "run", {"seed": 1, "lr": 0.1})
