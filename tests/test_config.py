@@ -189,3 +189,11 @@ def test_options_are_named() -> None:
     """What is no {option: value} is told by what it is."""
     with pytest.raises(UserError, match="'options' is 5"):
         configured(FinetuneSettings, None, ("options=5",), {"task": "extremes"}, options={"lead": (int, 0)})
+
+
+@pytest.mark.parametrize("name", ["", "../evil", "/tmp/there", "checkpoints", ".hidden", "a b"])
+def test_a_backbone_has_a_plain_name(name: str) -> None:
+    """It names a folder in the run's own, which is not to lie elsewhere or to be one that the run has already."""
+    with pytest.raises(UserError, match=r"'name' is .*letters, digits, dots and dashes"):
+        configured(PretrainSettings, None, (), {"worlds": ["w"], "name": name})
+    assert configured(PretrainSettings, None, (), {"worlds": ["w"], "name": "größe-1.b"}).name == "größe-1.b"

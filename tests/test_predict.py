@@ -103,7 +103,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[list[Panel]]:
     """Leave the drawing of maps to its own tests, and keep what would be drawn."""
     shown: list[list[Panel]] = []
 
-    def draw(path: Path, panels: list[Panel], _: object) -> None:
+    def draw(path: Path, panels: list[Panel], *_: object) -> None:
         shown.append(panels)
         path.write_bytes(b"map")
 
@@ -230,7 +230,7 @@ def test_a_single_time_without_divergence_is_looked_at_and_said(run: Path, tmp_p
     text = (tmp_path / "out/notes.txt").read_text()
     assert all(note in text for note in said.notes)
     assert said.thresholds == {"probability": 0.75}
-    assert "threshold of probability: 0.75" in text
+    assert "threshold of probability: stated from 0.75 on" in text
 
 
 def test_what_is_missing_is_seen_as_missing(run: Path, tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ def test_of_several_thresholds_one_is_named(run: Path, tmp_path: Path) -> None:
     finally:
         described.write_text(before)
     assert said.thresholds == {"probability": 0.6, "heat": 0.2}
-    assert "threshold of heat: 0.2" in (tmp_path / "out/notes.txt").read_text()
+    assert "threshold of heat: stated from 0.2 on" in (tmp_path / "out/notes.txt").read_text()
 
 
 def test_the_task_says_how_its_table_is_written(run: Path, tmp_path: Path, drawn: list[list[Panel]]) -> None:

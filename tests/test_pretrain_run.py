@@ -55,3 +55,11 @@ def test_tensorboard_is_looked_for_before_anything_is_written(
     with pytest.raises(UserError, match=r"earth-toolkit\[tensorboard\]"):
         run_pretrain(settings, RunFolder(tmp_path / "run", False, False, ()), Told())
     assert not (tmp_path / "run").exists()
+
+
+def test_a_world_is_not_held_out_from_itself(tiny_world: Path, tmp_path: Path) -> None:
+    """Scores of weather that was trained on are not called those of unseen weather."""
+    settings = PretrainSettings(worlds=(tiny_world,), held_out=(tiny_world,), pretext={"masked": 1.0})
+    with pytest.raises(UserError, match="is a world to train on and held out"):
+        run_pretrain(settings, RunFolder(tmp_path / "run", False, False, ()), Told())
+    assert not (tmp_path / "run").exists()

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from toolkit.errors import UserError
-from toolkit.runfolder import check_folder, check_settings, open_run
+from toolkit.runfolder import check_folder, check_settings, how_to_resume, open_run, write_environment
 
 
 def test_a_run_begins_where_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +39,24 @@ def test_other_settings_are_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"lr: 0\.1 -> None; seed: 1 -> 2"):
         check_settings(tmp_path / "run", {"seed": 2})
     check_settings(tmp_path / "run", {"seed": 1, "lr": 0.1})
+
+
+def test_no_other_folder_is_emptied(tmp_path: Path) -> None:
+    """A folder of the user's with a config.yaml of its own, or without one, is no run, however it is asked for."""
+    (tmp_path / "mine.csv").touch()
+    for text in (None, "a: 1"):
+        if text:
+            (tmp_path / "config.yaml").write_text(text)
+        with pytest.raises(UserError, match="not a run folder"):
+            check_folder(tmp_path, resume=False, overwrite=True)
+    open_run(tmp_path / "run", {"seed": 1}, resume=False, overwrite=False)
+    check_folder(tmp_path / "run", resume=False, overwrite=True)
+
+
+def test_a_run_says_how_it_goes_on(tmp_path: Path) -> None:
+    """By the command it was begun with, whose words are quoted; without one, by what is known of it."""
+    folder = tmp_path / "a run"
+    folder.mkdir()
+    assert how_to_resume(folder) == f"toolkit finetune TASK --out '{folder}' --resume"
+    write_environment(folder, ["toolkit", "finetune", "ozone", "--out", "a run", "--overwrite"])
+    assert how_to_resume(folder) == "toolkit finetune ozone --out 'a run' --resume"

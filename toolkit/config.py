@@ -5,6 +5,7 @@ Environment variables are TOOLKIT_<KEY> in capitals, such as TOOLKIT_SEED. All e
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from toolkit.errors import UserError
 
 ENVIRONMENT_PREFIX = "TOOLKIT_"
+TAKEN = ("checkpoints", "config.yaml", "env.json", "metrics.jsonl")
+"""Names in the folder of a run that are not for a backbone."""
 Weight = Annotated[float, Field(gt=0)]
 
 
@@ -54,7 +57,9 @@ class FinetuneSettings(Settings):
     weight_decay: float = Field(0.05, ge=0)
     lora_rank: int = Field(8, gt=0)
     lora_alpha: int = Field(16, gt=0)
-    lora_blocks: int = Field(2, gt=0, description="how many of the backbone's last blocks LoRA updates")
+    lora_blocks: int = Field(
+        2, gt=0, description="how many of the backbone's last blocks LoRA updates; all where it has fewer"
+    )
     compare: bool = Field(True, description="train from scratch too, on the same labels, and report the difference")
     baselines: bool = Field(True, description="fit the task's classical baselines and report them")
     limit_batches: int | None = Field(None, gt=0, description="train for so many steps at most")
@@ -72,7 +77,7 @@ class PretrainSettings(Settings):
     held_out: tuple[Path, ...] = Field((), description="worlds that are only scored at the end, for the card")
     pretext: dict[str, Weight] = Field({"masked": 0.5, "nextframe": 1.0, "lagrangian": 1.0, "vortexfate": 0.5})
     options: dict[str, dict[str, Any]] = Field({}, description="options of the pretexts, {pretext: {option: value}}")
-    name: str = "backbone"
+    name: str = Field("backbone", description="name of the backbone, and of its folder in the run's")
     variables: tuple[str, ...] = ("vorticity", "divergence")
     frames: tuple[int, ...] = (-6, 0)
     window: tuple[int, int] = (32, 32)
@@ -101,6 +106,13 @@ class PretrainSettings(Settings):
     compiled: bool = Field(False, description="go through torch.compile")
     checkpointing: bool = Field(False, description="compute activations twice rather than keep them")
     tensorboard: bool = Field(False, description="write the numbers for TensorBoard too")
+
+    @field_validator("name")
+    @classmethod
+    def _folder_of_its_own(cls, name: str) -> str:
+        if not re.fullmatch(r"\w[\w.-]*", name) or name in TAKEN:
+            raise ValueError(f"it should be letters, digits, dots and dashes, and none of {', '.join(TAKEN)}")
+        return name
 
     @field_validator("worlds", "held_out", mode="before")
     @classmethod

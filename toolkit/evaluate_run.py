@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import yaml
@@ -25,7 +26,7 @@ RESULT = "evaluation.json"
 def recorded(run: Path) -> dict[str, Any]:
     """Return the settings that a run folder was made with; `UserError` where it has none."""
     if not run.is_dir():
-        raise UserError(f"There is no run folder {run}. Make one with `toolkit finetune TASK --out {run}`.")
+        raise UserError(f"There is no run folder {run}. Make one with `toolkit finetune TASK --out {quote(str(run))}`.")
     try:
         config = yaml.safe_load((run / "config.yaml").read_text())
     except FileNotFoundError:

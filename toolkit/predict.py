@@ -105,7 +105,8 @@ def predict_fields(
             raise UserError(f"{fields} holds no value of {' or '.join(map(str, stream.fields.data_vars))}, only NaN.")
         notes = (*notes, *_on_gaps(written), _on_reach(run, stream.way))
         notes += (ON_THRESHOLD,) if thresholds and not options.thresholds else ()
-        draw_detections(folder / "map.png", written.panels, stream.way.covered)
+        kinds = task.maps.variables if task.maps else ()
+        draw_detections(folder / "map.png", written.panels, stream.way.covered, kinds)
         said = (f"fields: {fields}", f"model: {run}, on the backbone {saved.card.name}", *in_words(thresholds))
         write_text(folder / "notes.txt", "\n".join((*said, *notes)) + "\n")
         if out.exists():
@@ -241,7 +242,7 @@ def chosen_thresholds(saved: Saved, options: PredictOptions) -> Thresholds:
 
 def in_words(thresholds: Thresholds) -> list[str]:
     """Return a line for each threshold."""
-    return [f"threshold of {name}: {value:.4g}" for name, value in thresholds.items()]
+    return [f"threshold of {name}: stated from {value:.4g} on" for name, value in thresholds.items()]
 
 
 def refuse_full(out: Path, overwrite: bool, created: set[str]) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from toolkit.data.prepare import field_file
 from toolkit.errors import UserError
 from toolkit.origin import Origin
 from toolkit.predict import PredictOptions, PredictResult, predict_fields
@@ -26,4 +27,4 @@ def predict_run(
         )
     if fields is None or task.inputs.columns:
         return predict_rows(task, run, Origin(Path(fields) if fields else None, data), out, told, options)
-    return predict_fields(run, fields, out, task, told, options)
+    return predict_fields(run, field_file(Path(fields)) if Path(fields).is_dir() else fields, out, task, told, options)

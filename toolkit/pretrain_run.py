@@ -150,7 +150,11 @@ def _sources(settings: PretrainSettings, weighted: Pretexts, told: Told) -> tupl
     if any(abs(spacing / spacings[0] - 1) > GRID_TOLERANCE for spacing in spacings):
         listed = ", ".join(f"{source.world} {source.store.latitude_spacing:g}" for source in sources)
         raise UserError(f"The worlds have different grid spacings ({listed} degrees). Pretrain on one grid.")
-    return sources[: len(settings.worlds)], sources[len(settings.worlds) :]
+    trained, held_out = sources[: len(settings.worlds)], sources[len(settings.worlds) :]
+    seen = {source.store.sha256 for source in trained}
+    if both := [str(source.world) for source in held_out if source.store.sha256 in seen]:
+        raise UserError(f"{both[0]} is a world to train on and held out: its scores would not be of unseen weather.")
+    return trained, held_out
 
 
 def shape_of(settings: PretrainSettings) -> Shape:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ from toolkit.examples import Examples
 from toolkit.files import write_json, write_text
 from toolkit.split import Apart
 
+MARK = "# The settings of a run of earth-toolkit, which has this folder to itself.\n"
+"""Begins a run's config.yaml: no other folder is ever emptied."""
 RECORDED = ("torch", "timm", "peft", "accelerate", "numpy", "xarray", "scikit-learn", "earth-toolkit")
 
 
@@ -50,8 +53,10 @@ def check_folder(folder: Path, resume: bool, overwrite: bool) -> None:
         raise UserError(
             f"{folder} is not empty. Add --resume to go on with it, --overwrite to begin again, or name another folder."
         )
-    if not written:
-        raise UserError(f"{folder} is not a run folder (it has no config.yaml), so it is not overwritten.")
+    if overwrite and not (written and (folder / "config.yaml").read_text().startswith(MARK)):
+        raise UserError(
+            f"{folder} is not a run folder (it has no config.yaml of a run), so it is not overwritten. Name another."
+        )
 
 
 def open_run(folder: Path, config: Mapping[str, Any], resume: bool, overwrite: bool) -> bool:
@@ -69,7 +74,7 @@ def open_run(folder: Path, config: Mapping[str, Any], resume: bool, overwrite: b
             shutil.rmtree(held)
         else:
             held.unlink()
-    write_text(written, yaml.safe_dump(dict(config), sort_keys=False))
+    write_text(written, MARK + yaml.safe_dump(dict(config), sort_keys=False))
     return False
 
 
@@ -92,6 +97,15 @@ def check_settings(folder: Path, config: Mapping[str, Any]) -> None:
     if changed:
         said = "; ".join(changed)
         raise UserError(f"{folder} began with other settings ({said}). Resume with the same ones.")
+
+
+def how_to_resume(folder: Path) -> str:
+    """Return the command line that goes on with the run in a folder, as it was begun where that is known."""
+    try:
+        command = json.loads((folder / "env.json").read_text())["command"]
+    except (OSError, ValueError, KeyError):
+        command = ["toolkit", "finetune", "TASK", "--out", str(folder)]
+    return shlex.join([*(word for word in command if word not in ("--overwrite", "--resume")), "--resume"])
 
 
 def write_environment(folder: Path, command: Sequence[str]) -> None:

@@ -84,6 +84,17 @@ def pool_for(workers: Workers, cells: int) -> AbstractContextManager[Pool]:
     return _here() if workers.jobs == 1 else _processes(min(workers.jobs, max(cells, 2)))
 
 
+@contextmanager
+def ctrl_c_held() -> Iterator[None]:
+    """Start processes that a Ctrl-C does not reach, so that it is left to this one to end them; here it waits."""
+    resource_tracker.ensure_running()  # with the first process Python would start it too, and lift the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _ThisProcess(Executor):
     """Runs what is submitted before it goes on."""
 
@@ -105,14 +116,9 @@ class _Processes(Executor):
     loky: ProcessPoolExecutor
 
     def submit(self, call: Callable[..., Any], /, *words: Any, **named: Any) -> "Future[Any]":
-        # Submitting starts what processes are missing, and they, like loky's thread that replaces them, keep the mask;
-        # the first would start Python's tracker of resources too, which lifts it.
-        resource_tracker.ensure_running()
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
+        # Submitting starts what processes are missing; loky's thread that replaces them keeps the mask.
+        with ctrl_c_held():
             return self.loky.submit(call, *words, **named)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from toolkit.report.figure import Figure, RunTables
 from toolkit.report.reliability import curves_by_lead, draw_by_lead, draw_reliability
 from toolkit.scores.cell_sums import STATED
 
-COLOURS = dict(zip(KINDS, (theme.SCRATCH, theme.MODEL, theme.BASELINE, theme.BAD), strict=True))
+COLOURS = theme.kind_colours(KINDS)
 SHOWN = 4
 """Windows that are drawn: those with the most kinds in them, each of another time."""
 

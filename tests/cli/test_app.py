@@ -1,8 +1,10 @@
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +98,43 @@ def test_ctrl_c_reaches_a_real_process() -> None:
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said == "\nStopped. Run the same command again.\n"
+
+
+@pytest.mark.slow
+def test_the_end_of_a_job_is_an_end_as_by_ctrl_c() -> None:
+    """SIGTERM, which schedulers send, removes what is half written and exits with 143."""
+    script = (
+        "import sys, time, toolkit.plugins as p; from pathlib import Path; from toolkit.files import whole_folder\n"
+        "def work():\n    with whole_folder(Path('out')):\n        print('working', flush=True); time.sleep(60)\n"
+        "p.found_tasks = work; sys.argv = ['toolkit', 'tasks', 'list']; from toolkit.cli import main; main()"
+    )
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(
+            [sys.executable, "-c", script], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stdout.readline() == "working\n"
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+        assert (process.returncode, said) == (143, "\nStopped. Run the same command again.\n")
+        assert not any(Path(folder).iterdir())
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.ENOSPC, errno.EACCES])
+def test_what_cannot_be_written_is_told(command, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """A disk that is full or not one's own is no defect of the program; what is, stays a traceback."""
+
+    def fails() -> None:
+        raise OSError(code, os.strerror(code), "/there/run")
+
+    monkeypatch.setattr("toolkit.plugins.found_tasks", fails)
+    answer = command("tasks", "list")
+    assert (answer.exit_code, answer.stdout) == (1, "")
+    assert answer.stderr.startswith(f"Error: Cannot write /there/run: {os.strerror(code)}. Name another place with")
+    monkeypatch.setattr("toolkit.plugins.found_tasks", lambda: (_ for _ in ()).throw(OSError(errno.EIO, "broken")))
+    assert isinstance(command("tasks", "list").exception, OSError)
 
 
 def test_backbones_are_listed_with_what_a_task_must_fit(command, monkeypatch, random_backbone: Path) -> None:

@@ -15,6 +15,19 @@ def test_a_written_file_is_valid_and_says_nothing_new(command, tmp_path: Path, n
     assert shown == yaml.safe_load(file.read_text())
 
 
+def test_a_written_file_is_that_of_its_task(command, tmp_path: Path) -> None:
+    """It has the task's own defaults and options, so that a run by it is a run without it."""
+    file = tmp_path / "settings.yaml"
+    said = command("config", "init", "--task", "ozone", "--out", file)
+    assert said.stdout == f"Wrote {file}. Use it with: toolkit finetune ozone -c {file}\n"
+    plain, filed = (
+        json.loads(command("config", "show", *words, "--json").stdout) for words in (("task=ozone",), ("-c", file))
+    )
+    assert filed == plain
+    refused = command("config", "init", "--task", "ozone", "--command", "pretrain", "--out", tmp_path / "b")
+    assert (refused.exit_code, "leave --task out" in refused.stderr) == (1, True)
+
+
 def test_a_file_that_is_there_is_not_overwritten(command, tmp_path: Path) -> None:
     """`config init` refuses to replace a file unless it is told to."""
     file = tmp_path / "settings.yaml"

@@ -8,6 +8,7 @@ import yaml
 
 from tasks.hurricane.baselines import BASELINES
 from toolkit.backbones.weights import load_backbone
+from toolkit.runfolder import MARK
 
 
 def _listing(folder: Path) -> dict[str, bytes]:
@@ -258,7 +259,7 @@ def test_what_cannot_begin_leaves_the_run_before_it_as_it_was(finetune, tmp_path
     """A budget or a backbone that does not fit is told before --overwrite removes anything, or a folder is made."""
     run = tmp_path / "run"
     run.mkdir()
-    (run / "config.yaml").write_text("seed: 0")
+    (run / "config.yaml").write_text(MARK + "seed: 0")
     (run / "results.json").write_text("{}")
     before = _listing(run)
     for words, said in ((("--labels", "9999"), "9999"), (("--backbone", "fluid-vit"), "fluid-vit")):

@@ -54,6 +54,16 @@ def test_sound_fields_have_no_findings() -> None:
     assert check_fields(fields(), "era5.zarr", STATISTICS) == []
 
 
+def _again_after(days: int) -> Callable[[xr.Dataset], xr.Dataset]:
+    """Return the function that puts four times some days apart from the same four."""
+
+    def change(ds: xr.Dataset) -> xr.Dataset:
+        four = ds.isel(time=slice(0, 4))
+        return xr.concat([four, four.assign_coords(time=four["time"] + np.timedelta64(days, "D"))], "time")
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "variable", "index", "count", "problem"),
     [
@@ -69,6 +79,7 @@ def test_sound_fields_have_no_findings() -> None:
         (_units("h-1"), "vorticity", None, 1, "units 'h-1' instead of 's-1'"),
         (_units(""), "vorticity", None, 1, "no units"),
         (lambda d: d.isel(time=[0, 1, 2, 5, 6, 8]), "time", 3, 3, "3 times left out of 6-hourly data"),
+        (_again_after(90), "time", 4, 1, "1 pauses of more than 10 days"),
         (lambda d: d.isel(time=[0, 1, 1, 2, 2, 3]), "time", 2, 2, "2 times that are there twice"),
         (lambda d: d.isel(time=[0, 1, 3, 2, 4, 5, 6, 7]), "time", 3, 1, "1 times earlier than the one before"),
     ],

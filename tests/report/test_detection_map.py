@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from toolkit.data.regrid import regular_grid
 from toolkit.geodesy import distance_km
-from toolkit.report import detection_map, maps
+from toolkit.report import detection_map, maps, theme
 from toolkit.report.detection_map import Panel, draw_detections
 
 pytestmark = pytest.mark.slow
@@ -121,3 +121,16 @@ def test_objects_need_no_later_place_and_no_probability(tmp_path: Path, figures:
         assert len(figures[-1].axes[0].texts) == arrows
     labels = [text.get_text() for text in figures[-1].legends[0].get_texts()]
     assert not any("24 h" in label for label in labels)
+
+
+def test_a_kind_has_the_same_colour_on_every_map(tmp_path: Path, figures: list[Figure]) -> None:
+    """Its place among what the task can state gives it, not what else is there that day."""
+    full = panel(20, 130)
+    for kinds in (["heat"], ["cyclone", "heat"]):
+        objects = pd.DataFrame({"kind": kinds, "latitude": 20.0, "longitude": 130.0})
+        shown = [Panel(full.time, full.field, objects)]
+        draw_detections(tmp_path / "map.png", shown, EVERYWHERE, ("front", "cyclone", "heat"))
+    heat = to_rgb(theme.kind_colours(("front", "cyclone", "heat"))["heat"])
+    for figure in figures:
+        (marks,) = figure.axes[0].collections[-1:]
+        np.testing.assert_allclose(marks.get_facecolor()[0, :3], heat)

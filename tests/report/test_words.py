@@ -183,3 +183,12 @@ def test_metric_names_are_written_as_words(name: str, title: str) -> None:
 def test_titles_within_a_sentence_begin_small(title: str, within: str) -> None:
     """Only abbreviations keep their capitals."""
     assert words.in_sentence(title) == within
+
+
+def test_few_groups_are_said(finished_run: Path) -> None:
+    """What is resampled from a handful of groups is no more than rough, and the page says so."""
+    run = read_run(finished_run)
+    part = replace(run.split.parts["test"], groups=("a", "b"))
+    few = replace(run, split=replace(run.split, parts={**run.split.parts, "test": part}))
+    assert "There are only 2 " in plain(words.limits(few))
+    assert "There are only" not in plain(words.limits(run))

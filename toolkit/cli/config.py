@@ -1,5 +1,6 @@
 """`toolkit config`: write a file of settings, show what holds, check a file."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,9 +20,12 @@ Command = Annotated[str, typer.Option("--command", help="finetune or pretrain.")
 def init(
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("toolkit.yaml"),
     command: Command = "finetune",
+    task: Annotated[
+        str | None, typer.Option(help="Task whose settings the file has; of finetune alone. The first by default.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
-    """Write a file with every setting of a command and its default."""
+    """Write a file with every setting of a command and its default, which of finetune is the task's."""
     from toolkit.config import template
     from toolkit.errors import UserError
     from toolkit.files import write_text
@@ -32,10 +36,12 @@ def init(
         raise UserError(f"{out} is already there. Add --overwrite to replace it, or name another with --out.")
     filled: dict[str, Any] = {"worlds": ["worlds/my-world"]}
     if command == "finetune":
-        first = next(iter(task_names()))
-        filled = {"task": first, "options": task_and_settings(first)[1].options}
+        filled = task_and_settings(task or next(iter(task_names())))[1].model_dump(mode="json")
+    elif task:
+        raise UserError(f"`toolkit {command}` has no task: leave --task out.")
     write_text(out, template(_settings(command), filled))
-    typer.echo(f"Wrote {out}. Use it with: toolkit {command} {'TASK ' if command == 'finetune' else ''}-c {out}")
+    words = ["toolkit", command, *([filled["task"]] if command == "finetune" else []), "-c", str(out)]
+    typer.echo(f"Wrote {out}. Use it with: {shlex.join(words)}")
 
 
 @app.command()

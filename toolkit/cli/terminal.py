@@ -1,8 +1,10 @@
 """Talking to the terminal: results on stdout; progress and errors on stderr; exit codes."""
 
+import errno
 import json
 import os
 import shlex
+import signal
 import sys
 import time
 import warnings
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from toolkit.told import CellsSeen, Told
 
 RESUME = "toolkit.resume"
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+ELSEWHERE = "Name another place with --out, or set TOOLKIT_CACHE if it is the cache; see `toolkit doctor`."
 LINES = 10
 """Without a terminal so many lines are printed of a stage, three times as many of its cells; ten times with --verbose.
 """
@@ -31,18 +35,37 @@ KINDS = 20
 
 
 class Guarded(TyperGroup):
-    """The root command: a `UserError` becomes one message and exit code 1, Ctrl-C a line on how to go on and 130."""
+    """The root command: what a user can mend becomes one message and exit code 1; Ctrl-C, and the signal by which
+    schedulers end a job, a line on how to go on and 130 or 143.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
+        before = signal.signal(signal.SIGTERM, _terminate)
         try:
             return super().invoke(ctx)
         except UserError as error:
             typer.echo(f"Error: {error}", err=True)
             raise typer.Exit(1) from None
-        except KeyboardInterrupt:
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            where = f" {error.filename}" if error.filename else ""
+            typer.echo(f"Error: Cannot write{where}: {error.strerror}. {ELSEWHERE}", err=True)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt as stop:
             typer.echo(f"\nStopped. {ctx.meta.get(RESUME, 'Run the same command again.')}", err=True)
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED) from None
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
+class _Terminated(KeyboardInterrupt):
+    """Stopped as by Ctrl-C, so that all that was begun is ended and removed, but by another signal."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
 
 
 def can_resume(context: typer.Context) -> list[str]:

@@ -13,6 +13,8 @@ from toolkit.errors import UserError
 
 # 850 hPa vorticity of ERA5 reaches 20 standard deviations on an ordinary day; no unit mistake is as small as threefold.
 FARTHEST_DEVIATIONS = 60
+LONGEST_GAP_DAYS = 10
+"""Where more is missing, one stretch of data has ended and another begins."""
 LARGEST_RATIO = 5
 
 
@@ -129,12 +131,14 @@ def _time_findings(time: NDArray[np.datetime64], file: str) -> list[Finding]:
     ahead = steps[steps > 0]
     kinds, times = np.unique(ahead, return_counts=True)
     step = int(kinds[times.argmax()]) if ahead.size else 1
-    lacking = np.maximum(steps // step - 1, 0)
+    lacking = np.where(steps <= LONGEST_GAP_DAYS * 86400, np.maximum(steps // step - 1, 0), 0)
+    pauses = np.where(steps > LONGEST_GAP_DAYS * 86400, 1, 0)
     findings = []
     for faults, problem, remedy, stops in (
         (steps < 0, "times earlier than the one before", "Sort by time.", True),
         (steps == 0, "times that are there twice", "Drop the duplicates.", True),
         (lacking, f"times left out of {step / 3600:g}-hourly data", "Fetch them, or do without their windows.", False),
+        (pauses, f"pauses of more than {LONGEST_GAP_DAYS} days", "None is needed where data are of seasons.", False),
     ):
         if count := int(faults.sum()):
             first = int(np.flatnonzero(faults)[0]) + 1

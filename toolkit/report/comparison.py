@@ -138,6 +138,8 @@ def _difference(against: Against | None, places: int) -> str:
     value = or_nan(against.value)
     if not isfinite(value):
         return UNDEFINED
+    if float(number(value, places).replace(",", "").replace("\N{MINUS SIGN}", "-")) == 0:
+        places = max(places, decimals([value]))  # what is more than chance is not shown as nothing
     sign = "+" if value > 0 else ""
     limits = interval(or_nan(against.low), or_nan(against.high), places)
     return f"{sign}{number(value, places)} {limits}{f' {STAR}' * against.certain}".rstrip()

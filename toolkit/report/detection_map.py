@@ -1,6 +1,6 @@
 """The map of what a model states over the field it looked at: objects, how sure it is of each, where they go; kinds."""
 
-import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,6 @@ STRONG = 99.8
 CYCLONIC, ANTICYCLONIC = "#b0322a", "#31689b"
 OVER_LAND = 1.5
 """Above matplotlib's order of filled areas, below that of the coasts."""
-COLOURS = (theme.SCRATCH, theme.MODEL, theme.BASELINE, theme.BAD, theme.GOOD, theme.MUTED)
 SQUARE = 22.0
 """Area of the mark of a place, square points."""
 LARGEST = 260.0
@@ -44,11 +43,16 @@ class Panel:
     objects: pd.DataFrame
 
 
-def draw_detections(path: Path, panels: list[Panel], covered: NDArray[np.bool_]) -> None:
-    """Write the map as PNG, one panel a time; `covered` (h, w) is where there are data."""
+def draw_detections(
+    path: Path, panels: list[Panel], covered: NDArray[np.bool_], known_kinds: Sequence[str] = ()
+) -> None:
+    """Write the map as PNG, one panel a time; `covered` (h, w) is where there are data.
+
+    `known_kinds`: what the task can state, in its own order, so that every map has the same colours.
+    """
     box = _frame(covered)
     later = _later([panel.objects for panel in panels])
-    kinds = _kinds([panel.objects for panel in panels])
+    kinds = _kinds([panel.objects for panel in panels], known_kinds)
     with theme.style("wide"):
         height = WIDTH_IN / box.width_to_height
         figure = Figure(figsize=(WIDTH_IN, (min(height, WIDTH_IN) + 0.45) * len(panels) + 0.6))
@@ -117,12 +121,13 @@ def _draw_kinds(axes: Axes, box: Box, places: pd.DataFrame, kinds: dict[str, str
         axes.scatter(x[own], y[own], SQUARE, marker="s", color=colour, alpha=0.55, linewidths=0, zorder=3)
 
 
-def _kinds(tables: list[pd.DataFrame]) -> dict[str, str]:
+def _kinds(tables: list[pd.DataFrame], known: Sequence[str]) -> dict[str, str]:
     """The kinds that are stated anywhere, with a colour each; none where the rows are objects."""
     if not all("kind" in table for table in tables):
         return {}
-    there = sorted({kind for table in tables for kind in table["kind"]})
-    return dict(zip(there, itertools.cycle(COLOURS), strict=False))
+    there = {kind for table in tables for kind in table["kind"]}
+    colours = theme.kind_colours((*known, *sorted(there - set(known))))
+    return {kind: colour for kind, colour in colours.items() if kind in there}
 
 
 def _legend(kinds: dict[str, str], later: str | None) -> dict[str, object]:

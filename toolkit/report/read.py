@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from toolkit.errors import UserError, unknown
 from toolkit.report.figure import RunTables
+from toolkit.runfolder import how_to_resume
 from toolkit.split import Apart
 from toolkit.stats import LEVEL
 
@@ -173,8 +174,7 @@ def read_run(folder: Path) -> Run:
         raise UserError(f"No run folder '{folder}'. Give the folder that `toolkit finetune` wrote.")
     if missing := [name for name in FILES if not (folder / name).is_file()]:
         raise UserError(
-            f"{folder} lacks {', '.join(missing)}: the run is not finished. "
-            f"Resume it with `toolkit finetune TASK --out {folder} --resume`."
+            f"{folder} lacks {', '.join(missing)}: the run is not finished. Go on with it: {how_to_resume(folder)}"
         )
     config = _mapping(folder / "config.yaml")
     results = _checked(Results, _mapping(folder / "results.json"), folder / "results.json")

@@ -32,10 +32,11 @@ def draw_stated(tables: RunTables, column: str, unit: str, by: str) -> matplotli
 
 def _draw_errors(axes: Axes, rows: pd.DataFrame, by: str, unit: str) -> None:
     """Draw the root mean squared error of each value of a column, those with most rows, and the number of rows."""
-    if by not in rows:
+    none = pd.DataFrame({"mean": [], "size": []})
+    sums = rows.groupby(by)["square"].agg(["mean", "size"]).query(f"size >= {FEWEST}") if by in rows else none
+    if sums.empty:
         axes.set_visible(False)
         return
-    sums = rows.groupby(by)["square"].agg(["mean", "size"]).query(f"size >= {FEWEST}")
     sums = sums.sort_values("size", ascending=False).head(MOST).iloc[::-1]
     names = [theme.verbatim(f"{name}, {size:,}") for name, size in zip(sums.index, sums["size"], strict=True)]
     axes.barh(np.arange(len(sums)), np.sqrt(sums["mean"]), 0.6, color=theme.MODEL)

@@ -4,7 +4,8 @@ Figures are drawn in the light colours; the page swaps each for its dark twin wh
 categorical colours keep apart for colour-blind eyes and stand beside different markers, never alone.
 """
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -44,6 +45,7 @@ DARK: Mapping[str, str] = {
 INK, MUTED, LINE, SURFACE = LIGHT["ink"], LIGHT["muted"], LIGHT["line"], LIGHT["surface"]
 LAND, COAST = LIGHT["land"], LIGHT["coast"]
 MODEL, SCRATCH, BASELINE, GOOD, BAD = (LIGHT[role] for role in ("model", "scratch", "baseline", "good", "bad"))
+KIND_COLOURS = (SCRATCH, MODEL, BASELINE, BAD, GOOD, MUTED)
 
 Width = Literal["wide", "narrow"]
 WIDTH_IN: Mapping[Width, float] = {"wide": 9.0, "narrow": 3.7}
@@ -82,6 +84,11 @@ _STYLE: Any = {
     "svg.fonttype": "none",  # the page's own typeface, and text that can be found
     "svg.hashsalt": "report",
 }
+
+
+def kind_colours(kinds: Sequence[str]) -> dict[str, str]:
+    """Return a colour for each of some kinds, by their order; after the sixth they come again."""
+    return dict(zip(kinds, itertools.cycle(KIND_COLOURS), strict=False))
 
 
 @contextmanager

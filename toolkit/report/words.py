@@ -9,6 +9,7 @@ from math import isfinite, nan
 
 from toolkit.report.numbers import UNDEFINED, counted, decimals, duration, interval, number, quantity, share
 from toolkit.report.read import Difference, Results, Run, Score, Split
+from toolkit.split import TEST
 
 METHODS: Mapping[str, tuple[str, str]] = {
     "probe": ("Probe", "by training a head on the frozen network"),
@@ -21,6 +22,8 @@ SIMULATED = (
     "there, not how well it would do on the real atmosphere."
 )
 _ABBREVIATIONS = {"iou": "IoU", "rmse": "RMSE", "mae": "MAE", "csi": "CSI", "pod": "POD", "far": "FAR", "f1": "F1"}
+FEW = 10
+"""Of so few groups a resampling says little of others."""
 _LONGEST_ABBREVIATION = 4
 _LEAD_TIME = re.compile(r"(.*)_(\d+)h")
 
@@ -133,6 +136,9 @@ def limits(run: Run) -> list[str]:
         "whole. They do not hold what another training seed would change: this is one seed "
         f"({results.seed}).",
     ]
+    tested = len(run.split.parts[TEST].groups)
+    if tested < FEW:
+        told.append(f"There are only {counted(tested, results.groups)} to resample: the intervals are rough.")
     if results.comparison and any(d.excludes_zero for d in results.comparison.differences.values()):
         told.append(
             "Each difference is judged by itself. Of many metrics, some differ by chance; the primary one, "

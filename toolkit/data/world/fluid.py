@@ -6,11 +6,7 @@ among those on the sphere: smooth everywhere, and of the same shape at the pole 
 """
 
 import math
-import multiprocessing
-import os
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +15,7 @@ import torch
 from torch import Tensor
 
 from toolkit.data.world.barotropic import Barotropic, advance, regular_fields
+from toolkit.data.world.side_by_side import side_by_side
 from toolkit.data.world.simulate import PACKING
 from toolkit.data.world.sphere import ROTATION_RATE, Sphere
 from toolkit.geodesy import EARTH_RADIUS_KM, EARTH_RADIUS_M
@@ -149,17 +146,8 @@ def simulate_fluid(plan: FluidPlan, seed: int, progress: Callable[[float], None]
     groups = [
         range(first, min(first + RUNS_SIDE_BY_SIDE, plan.runs)) for first in range(0, plan.runs, RUNS_SIDE_BY_SIDE)
     ]
-    context = multiprocessing.get_context("spawn")
-    expected, frames = len(groups) * plan.frames, 0
-    with context.Manager() as manager, ProcessPoolExecutor(min(len(groups), os.cpu_count() or 1), context) as pool:
-        passed = manager.Queue()
-        jobs: list[Future[Any]] = [pool.submit(_simulate_group, plan, seed, group, passed) for group in groups]
-        while not all(job.done() for job in jobs):
-            time.sleep(0.2)
-            while not passed.empty():
-                frames += passed.get()
-            progress(min(frames / expected, 1.0))
-        return np.concatenate([job.result() for job in jobs])
+    jobs = [(plan, seed, group) for group in groups]
+    return np.concatenate(side_by_side(_simulate_group, jobs, len(groups) * plan.frames, progress))
 
 
 def _simulate_group(plan: FluidPlan, seed: int, runs: Sequence[int], passed: Any) -> np.ndarray:

@@ -32,10 +32,10 @@ def write_fluid(folder: Path, plan: FluidPlan, seed: int, progress: Callable[[fl
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} exists and is not empty: choose another folder, or remove it first.")
     _check(plan, seed)
-    packed = simulate_fluid(plan, seed, progress)
     times = np.concatenate([run_times(run, plan.frames) for run in range(plan.runs)])
     about = {"source": "simulated fluid flow", "seed": seed, **asdict(plan)}
     with whole_folder(folder) as temporary:
+        packed = simulate_fluid(plan, seed, progress)
         write_fields(temporary / "fields.zarr", packed.reshape(-1, *packed.shape[2:]), VARIABLES, times, about)
     return folder
 

@@ -1,10 +1,6 @@
 """Running a world's seasons on all processors, each as it is seen: packed fields, ozone at stations, events."""
 
-import multiprocessing
-import os
-import time
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +12,7 @@ from toolkit.data.world.events import Events, season_events
 from toolkit.data.world.observe import VARIABLES, Errors, observe
 from toolkit.data.world.ozone import station_series
 from toolkit.data.world.season import Plan, Season, run_seasons, season_times
+from toolkit.data.world.side_by_side import side_by_side
 from toolkit.data.world.sphere import Sphere
 from toolkit.errors import unknown
 
@@ -66,17 +63,8 @@ def size_named(name: str) -> Size:
 def simulate(size: Size, seed: int, progress: Callable[[float], None]) -> list[Seen]:
     """Run all seasons, two side by side in a process of one thread; `progress` gets the share done."""
     groups = [size.years[i : i + YEARS_SIDE_BY_SIDE] for i in range(0, len(size.years), YEARS_SIDE_BY_SIDE)]
-    context = multiprocessing.get_context("spawn")
-    expected, hours = len(groups) * (size.plan.days + 2) * 24, 0
-    with context.Manager() as manager, ProcessPoolExecutor(min(len(groups), os.cpu_count() or 1), context) as pool:
-        passed = manager.Queue()
-        jobs: list[Future[Any]] = [pool.submit(_simulate_group, size.plan, seed, group, passed) for group in groups]
-        while not all(job.done() for job in jobs):
-            time.sleep(0.2)
-            while not passed.empty():
-                hours += passed.get()
-            progress(min(hours / expected, 1.0))
-        return [part for job in jobs for part in job.result()]
+    jobs, hours = [(size.plan, seed, group) for group in groups], len(groups) * (size.plan.days + 2) * 24
+    return [part for done in side_by_side(_simulate_group, jobs, hours, progress) for part in done]
 
 
 def _simulate_group(plan: Plan, seed: int, years: tuple[int, ...], passed: Any) -> list[Seen]:

@@ -49,10 +49,10 @@ def write_world(folder: Path, size: Size, seed: int, progress: Callable[[float],
     """
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} exists and is not empty: choose another folder, or remove it first.")
-    seen = simulate(size, seed, progress)
     name = next((name for name, known in SIZES.items() if known == size), "custom")
     about = {"source": "simulated shallow water", "size": name, "seed": seed, "missing_data": MISSING}
-    with whole_folder(folder) as temporary:
+    with whole_folder(folder) as temporary:  # entered first, so that a place that cannot be written says so at once
+        seen = simulate(size, seed, progress)
         fields = temporary / "fields.zarr"
         write_fields(fields, np.concatenate([part.packed for part in seen]), VARIABLES, _times(seen), about)
         _write_storms(temporary / "hurdat2.txt", best_track_of([part.season for part in seen]))
