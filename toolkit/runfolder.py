@@ -51,7 +51,8 @@ def check_folder(folder: Path, resume: bool, overwrite: bool) -> None:
         raise UserError(f"{folder} holds no run to resume: config.yaml is missing.")
     if not resume and not overwrite:
         raise UserError(
-            f"{folder} is not empty. Add --resume to go on with it, --overwrite to begin again, or name another folder."
+            f"{folder} is not empty. Add --overwrite to begin again, --resume to go on with a run that was stopped, or "
+            "name another folder."
         )
     if overwrite and not (written and (folder / "config.yaml").read_text().startswith(MARK)):
         raise UserError(

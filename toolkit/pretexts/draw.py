@@ -65,7 +65,10 @@ def unlabelled(store: Store, recipe: Recipe, make: MakeTarget) -> Unlabelled:
         usable &= np.isin(store.time + np.timedelta64(hour, "h"), store.time)
     made = {key: make(key[1], target, store) for key, target in recipe.targets.items() if target.make is not None}
     if not usable.any():
-        raise UserError(f"{store.path} has no time with all of its frames at {sorted(hours)} h.")
+        raise UserError(
+            f"The fields of {store.time[0]} to {store.time[-1]} have no time with all of its frames at {sorted(hours)} "
+            "h: frames, and the hours that pretexts predict, are whole steps of the data."
+        )
     return Unlabelled(store, np.flatnonzero(usable), made)
 
 
