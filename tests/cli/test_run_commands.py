@@ -183,7 +183,7 @@ def test_a_folder_that_holds_something_is_left_alone(finetune, tmp_path: Path) -
     """Without --resume or --overwrite nothing in a folder changes; a folder that is no run is never overwritten."""
     (tmp_path / "thesis.txt").write_text("mine")
     for words, said in (
-        ((), "Add --resume"),
+        ((), "--resume to go on"),
         (("--overwrite",), "not a run folder"),
         (("--resume",), "no run to resume"),
     ):
