@@ -156,6 +156,12 @@ def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def other_tiny_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A world like the tiny one, of other weather."""
+    return _write_tiny_world(tmp_path_factory.mktemp("other") / "tiny", 2.8125, seed=3)
+
+
+@pytest.fixture(scope="session")
 def shipped_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny world on the grid that the shipped backbone was trained on."""
     from toolkit.backbones.card import read_card, shipped
@@ -200,14 +206,14 @@ def python(pip: Callable[..., None], wheel: Path, tmp_path_factory: pytest.TempP
     return home / "bin" / "python"
 
 
-def _write_tiny_world(folder: Path, spacing: float) -> Path:
+def _write_tiny_world(folder: Path, spacing: float, seed: int = 2) -> Path:
     """Write four years of five days with vortices that drift westward, on a global grid of this spacing, degrees."""
     import xarray as xr
 
     from toolkit.data.best_track import write_best_track
 
     latitude, longitude = np.linspace(90, -90, round(180 / spacing) + 1), np.arange(round(360 / spacing)) * spacing
-    rng = np.random.default_rng(2)
+    rng = np.random.default_rng(seed)
     tables, times, frames = [], [], []
     for year in range(2001, 2005):
         time = np.datetime64(f"{year}-08-01", "s") + np.arange(20) * np.timedelta64(6, "h")

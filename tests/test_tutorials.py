@@ -99,13 +99,13 @@ def test_the_tutorial_on_a_task_of_ones_own_runs(tmp_path: Path, own_cache: Path
 
 @pytest.mark.slow
 def test_the_tutorial_on_a_pretext_of_ones_own_runs(
-    python: Path, tiny_world: Path, tmp_path: Path, own_cache: Path
+    python: Path, tiny_world: Path, other_tiny_world: Path, tmp_path: Path, own_cache: Path
 ) -> None:
     """In an environment of its own the package is installed; what it brings is trained, examined and fine-tuned."""
     commands, work = tmp_path / "commands", tmp_path / "work"
     (work / "worlds").mkdir(parents=True)
-    for name in ("one", "two"):
-        (work / "worlds" / name).symlink_to(tiny_world)
+    for name, world in (("one", tiny_world), ("two", other_tiny_world)):
+        (work / "worlds" / name).symlink_to(world)
     _write_command(commands / "toolkit", f'{python} -m toolkit "$@"')
     _write_command(commands / "pip", f'{python} -m pip "$@" --no-deps --no-build-isolation --no-index')
     environment = {"PATH": f"{commands}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path), **SHORT, **SMALL}
@@ -146,7 +146,9 @@ def test_a_pretext_of_ones_own_is_one_short_file() -> None:
 
 
 @pytest.mark.slow
-def test_the_commands_for_pretexts_run(tiny_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_for_pretexts_run(
+    tiny_world: Path, other_tiny_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the page on pretexts says can be done can be done, one command after the other."""
     fitting = {"TOOLKIT_WINDOW": "[32, 32]", "TOOLKIT_DEPTH": "4", "TOOLKIT_HEADS": "2"}
     # A process keeps the precision that it began with.
@@ -154,8 +156,9 @@ def test_the_commands_for_pretexts_run(tiny_world: Path, tmp_path: Path, monkeyp
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     Path("worlds").mkdir()
-    for name in ("worlds/one", "worlds/two", "worlds/fluid", "era5"):
+    for name in ("worlds/one", "worlds/fluid", "era5"):
         Path(name).symlink_to(tiny_world)
+    Path("worlds/two").symlink_to(other_tiny_world)
     for language, _, code in BLOCK.findall((DOCS / "pretexts.md").read_text()):
         if language == "python":
             exec(code, {})
