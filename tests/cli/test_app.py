@@ -132,7 +132,7 @@ def test_what_cannot_be_written_is_told(command, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("toolkit.plugins.found_tasks", fails)
     answer = command("tasks", "list")
     assert (answer.exit_code, answer.stdout) == (1, "")
-    assert answer.stderr.startswith(f"Error: Cannot write /there/run: {os.strerror(code)}. Name another place with")
+    assert answer.stderr.startswith(f"Error: /there/run: {os.strerror(code)}. Name another place, by --out")
     monkeypatch.setattr("toolkit.plugins.found_tasks", lambda: (_ for _ in ()).throw(OSError(errno.EIO, "broken")))
     assert isinstance(command("tasks", "list").exception, OSError)
 

@@ -75,8 +75,9 @@ def compare(
     folder = out or Path("runs/comparison")
     with told(quiet, verbose) as listener:
         if dry_run:
-            check_settings(folder, comparison.recorded())
-            check_finished(comparison, Folders(folder))
+            if not overwrite:
+                check_settings(folder, comparison.recorded())
+                check_finished(comparison, Folders(folder))
             _say_plan(comparison, Folders(folder), plan_of(comparison, Folders(folder), listener), json)
             return
         run = RunFolder(folder, resume, overwrite, can_resume(context))

@@ -11,6 +11,7 @@ from toolkit.cli.tables import aligned
 from toolkit.cli.terminal import can_resume, print_json, told
 
 if TYPE_CHECKING:
+    from toolkit.runfolder import RunFolder
     from toolkit.study.ground import Ground
     from toolkit.study.plan import Study
     from toolkit.study.subsets import Subsets
@@ -92,7 +93,7 @@ def study(
         asked = Asked(labels, _listed(methods), _listed(backbones), seeds, tries, ladder, subsets)
         plan = planned(task, asked, config, overrides or (), {"world": world, "data": data}, listener)
         if dry_run:
-            _say_plan(plan, folder.path, jobs, json)
+            _say_plan(plan, folder, jobs, json)
             return
         failed = run_study(*plan, folder, workers, listener)
         listener.stage("comparing the scores")
@@ -127,8 +128,8 @@ def _scores(table: "StudyTable") -> str:
     return f"{head}\n{aligned(rows)}" + (f"\n\nlabels saved\n{aligned(saved)}" if saved else "")
 
 
-def _say_plan(plan: "tuple[Study, Ground, Subsets]", folder: Path, jobs: int, json: bool) -> None:
-    """Print what a study takes and how much of it is done; `UserError` where it cannot go on with what is there."""
+def _say_plan(plan: "tuple[Study, Ground, Subsets]", folder: "RunFolder", jobs: int, json: bool) -> None:
+    """Print what a study takes and how much of it is done; `UserError` where it could not go on with what is there."""
     from dataclasses import asdict
 
     from toolkit.study.estimate import outlook
@@ -136,8 +137,9 @@ def _say_plan(plan: "tuple[Study, Ground, Subsets]", folder: Path, jobs: int, js
     from toolkit.study.run import check_resumable
 
     study, on, subsets = plan
-    check_resumable(study, on, Folders(folder))
-    rows = outlook(study, on, subsets, Folders(folder))
+    if not folder.overwrite:
+        check_resumable(study, on, Folders(folder.path))
+    rows = outlook(study, on, subsets, Folders(folder.path))
     seconds = sum(row.seconds or 0.0 for row in rows) / jobs
     if json:
         content = {"budgets": list(study.budgets), "seeds": study.seeds, "kinds": [asdict(row) for row in rows]}

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 RESUME = "toolkit.resume"
 INTERRUPTED, TERMINATED = 130, 143
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
-ELSEWHERE = "Name another place with --out, or set TOOLKIT_CACHE if it is the cache; see `toolkit doctor`."
+NO_ACCESS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+ELSEWHERE = "Name another place, by --out for results, by TOOLKIT_CACHE for the cache; see `toolkit doctor`."
 LINES = 10
 """Without a terminal so many lines are printed of a stage, three times as many of its cells; ten times with --verbose.
 """
@@ -48,10 +48,9 @@ class Guarded(TyperGroup):
             typer.echo(f"Error: {error}", err=True)
             raise typer.Exit(1) from None
         except OSError as error:
-            if error.errno not in UNWRITABLE:
+            if error.errno not in NO_ACCESS:
                 raise
-            where = f" {error.filename}" if error.filename else ""
-            typer.echo(f"Error: Cannot write{where}: {error.strerror}. {ELSEWHERE}", err=True)
+            typer.echo(f"Error: {error.filename or 'A file'}: {error.strerror}. {ELSEWHERE}", err=True)
             raise typer.Exit(1) from None
         except KeyboardInterrupt as stop:
             typer.echo(f"\nStopped. {ctx.meta.get(RESUME, 'Run the same command again.')}", err=True)

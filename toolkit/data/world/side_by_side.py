@@ -3,8 +3,9 @@
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from toolkit.workers import ctrl_c_held
@@ -19,22 +20,28 @@ def side_by_side(
 
     `progress` gets the share done. Where this process is stopped, so are the others, at once.
     """
-    context, before = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
-    jobs, count = list(jobs), 0
-    with ctrl_c_held():
-        manager = context.Manager()
-        pool = ProcessPoolExecutor(min(len(jobs), os.cpu_count() or 1), context)
-        passed = manager.Queue()
-        running: list[Future[Done]] = [pool.submit(work, *job, passed) for job in jobs]
-    with manager, pool:
-        try:
+    context, jobs, count = multiprocessing.get_context("spawn"), list(jobs), 0
+    with ProcessPoolExecutor(min(len(jobs), os.cpu_count() or 1), context) as pool, _ending_children():
+        with ctrl_c_held():
+            manager = context.Manager()
+            passed = manager.Queue()
+            running: list[Future[Done]] = [pool.submit(work, *job, passed) for job in jobs]
+        with manager:
             while not all(job.done() for job in running):
                 time.sleep(0.2)
                 while not passed.empty():
                     count += passed.get()
                 progress(min(count / expected, 1.0))
-        except BaseException:
-            for process in set(multiprocessing.active_children()) - before:
-                process.terminate()
-            raise
         return [job.result() for job in running]
+
+
+@contextmanager
+def _ending_children() -> Iterator[None]:
+    """End the processes that were started within, where it is left by an exception: a pool would wait for them."""
+    before = set(multiprocessing.active_children())
+    try:
+        yield
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - before:
+            process.terminate()
+        raise
