@@ -255,6 +255,7 @@ def test_several_processes_share_training_and_nothing_else(
     assert "'max_steps' is 0" in command("pretrain", "--world", tmp_path, "--max-steps", "0").stderr
 
 
+@pytest.mark.slow
 def test_what_cannot_begin_leaves_the_run_before_it_as_it_was(finetune, tmp_path: Path) -> None:
     """A budget or a backbone that does not fit is told before --overwrite removes anything, or a folder is made."""
     run = tmp_path / "run"

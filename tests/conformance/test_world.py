@@ -42,6 +42,7 @@ def test_labels_are_those_of_the_world_where_none_are_made_up(sound: Task, tiny_
         assert origin == Origin(tiny_world, tmp_path)
 
 
+@pytest.mark.slow
 def test_made_up_labels_leave_the_world_as_it_is(sound: Task, tiny_world: Path) -> None:
     """The sample writes into a folder that has the world's fields, the same store, and is gone afterwards."""
     before, task = _content(tiny_world), _writing(sound)
