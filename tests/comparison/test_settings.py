@@ -103,7 +103,7 @@ def test_a_task_in_a_file_is_addressed_by_its_name(tiny_world: Path, tmp_path: P
         file.write_text(text)
     comparison = _plan(tiny_world, "x.epochs=3", tasks=(str(files[0]), "hurricane"))
     assert {name: settings.epochs for name, settings in comparison.probes.items()} == {"x": 3, "hurricane": 2.5}
-    with pytest.raises(UserError, match="Two of the tasks are called 'x'"):
+    with pytest.raises(UserError, match="are both called 'x'"):
         _plan(tiny_world, tasks=tuple(map(str, files)))
 
 

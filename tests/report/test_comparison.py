@@ -70,9 +70,12 @@ def test_both_are_written_the_same_each_time(table: Table, tmp_path: Path) -> No
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-def test_a_certain_difference_is_not_shown_as_nothing(table: Table) -> None:
-    """Where rounding as the scores are would leave zero, the difference has digits of its own."""
+def test_small_differences_are_not_shown_as_nothing(table: Table) -> None:
+    """Where all of a column would be zero, rounded as the scores are, it has digits of its own."""
     metric = table.tasks["hurricane"].metrics["position_error_24h"]
-    first = replace(metric.rows[0], against_none=Against(-0.0123, -0.02, -0.01, 0.002))
-    task = replace(table.tasks["hurricane"], metrics={metric.metric: replace(metric, rows=(first, *metric.rows[1:]))})
-    assert "| \N{MINUS SIGN}0.0123 [" in markdown(replace(table, tasks={"hurricane": task}))
+    small = Against(-0.0123, -0.02, -0.01, 0.002)
+    rows = tuple(replace(row, against_none=row.against_none and small) for row in metric.rows)
+    task = replace(table.tasks["hurricane"], metrics={metric.metric: replace(metric, rows=rows)})
+    text = markdown(replace(table, tasks={"hurricane": task}))
+    assert "| \N{MINUS SIGN}0.012 [" in text
+    assert "| +55 [" in text

@@ -106,7 +106,7 @@ def cell_name(pretext: str, seed: int, task: str = "") -> str:
 def _kinds(comparison: Comparison) -> dict[str, str]:
     """Return of what kind each cell is: cells that differ in their seed alone take as long as each other."""
     return {
-        cell_name(row, seed, task): f"{row}, {task}".removesuffix(", ")
+        cell_name(row, seed, task): f"{row}, {task}" if task else row
         for row, seed, task in product(comparison.rows, range(comparison.seeds), ("", *comparison.probes))
     }
 

@@ -11,7 +11,7 @@ from toolkit.comparison.plan import NONE, REFERENCE, Comparison, Folders
 from toolkit.config import FinetuneSettings, PretrainSettings, Settings, configured
 from toolkit.data.prepare import field_file
 from toolkit.errors import UserError
-from toolkit.plugins import found_tasks, task_named
+from toolkit.plugins import found_tasks, task_named, task_names
 from toolkit.pretexts.known import pretext_named, pretext_names
 from toolkit.task import Task
 from toolkit.task_settings import task_and_settings
@@ -42,11 +42,8 @@ def planned(
     Raises `UserError` for what is unknown, does not fit, or is not for an override to say.
     """
     names = tuple(dict.fromkeys(pretexts)) or pretext_names()
-    chosen = tuple(dict.fromkeys(tasks))
-    called = tuple(task_named(name).name for name in chosen) or tuple(found_tasks().tasks)
-    if twice := sorted({name for name in called if called.count(name) > 1}):
-        raise UserError(f"Two of the tasks are called '{twice[0]}'. Compare by one of them at a time.")
-    words, of = _sorted_out(overrides, (PROBE, *names, *called))
+    chosen = _called(tasks)
+    words, of = _sorted_out(overrides, (PROBE, *names, *(chosen or task_names())))
     of_pretext, of_task = ({name: of[name] for name in of if (name in names) == pretext} for pretext in (True, False))
     shared = of_task.pop(PROBE, [])
     _check_free(words, OWN, "")
@@ -61,9 +58,8 @@ def planned(
     )
     _check_pretexts(pretrain, names, named=bool(pretexts))
     probes = {}
-    for name in chosen or _fitting(pretrain):
-        own_words = of_task.get(task_named(name).name, ())
-        task, settings = _probe(name, task_world, labels, (*shared, *own_words))
+    for called, name in (chosen or _fitting(pretrain)).items():
+        task, settings = _probe(name, task_world, labels, (*shared, *of_task.get(called, ())))
         if why := _unfit(task, pretrain):
             raise UserError(f"The task {task.name} {why}.")
         probes[task.name] = settings
@@ -141,8 +137,19 @@ def _probe(
     return task_and_settings(name, None, (*first, *overrides), given)
 
 
-def _fitting(pretrain: PretrainSettings) -> tuple[str, ...]:
-    return tuple(name for name, task in found_tasks().tasks.items() if not _unfit(task, pretrain))
+def _called(tasks: Sequence[str]) -> dict[str, str]:
+    """Return {what a task calls itself: how it was named}, which differ for a file."""
+    called: dict[str, str] = {}
+    for name in dict.fromkeys(tasks):
+        own = task_named(name).name
+        if own in called:
+            raise UserError(f"{called[own]} and {name} are both called '{own}'. Compare by one of them at a time.")
+        called[own] = name
+    return called
+
+
+def _fitting(pretrain: PretrainSettings) -> dict[str, str]:
+    return {name: name for name, task in found_tasks().tasks.items() if not _unfit(task, pretrain)}
 
 
 def _unfit(task: Task, pretrain: PretrainSettings) -> str:

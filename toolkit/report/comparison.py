@@ -103,13 +103,16 @@ def _task(task: TaskTable) -> str:
     places, best = places_of(metric), metric.rows[0].pretext
     title = metric_title(metric.metric)
     unit = "" if metric.unit == "1" else f", {metric.unit}"
+    from_none, from_best = (
+        max(places, _digits(getattr(row, name) for row in metric.rows)) for name in ("against_none", "against_best")
+    )
     rows = [
         (
             f"**{row.pretext}**" if row.pretext == best else row.pretext,
             str(row.seeds),
             scored_row(row, places),
-            _difference(row.against_none, places),
-            *([] if best == NONE else [_difference(row.against_best, places)]),
+            _difference(row.against_none, from_none),
+            *([] if best == NONE else [_difference(row.against_best, from_best)]),
         )
         for row in metric.rows
     ]
@@ -132,14 +135,18 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *rows))
 
 
+def _digits(column: Iterable[Against | None]) -> int:
+    """Return how many decimals show two digits of the largest number of a column of differences."""
+    known = [against for against in column if against is not None]
+    return decimals(or_nan(end) for against in known for end in (against.value, against.low, against.high)) - 1
+
+
 def _difference(against: Against | None, places: int) -> str:
     if against is None:
         return "–"
     value = or_nan(against.value)
     if not isfinite(value):
         return UNDEFINED
-    if float(number(value, places).replace(",", "").replace("\N{MINUS SIGN}", "-")) == 0:
-        places = max(places, decimals([value]))  # what is more than chance is not shown as nothing
     sign = "+" if value > 0 else ""
     limits = interval(or_nan(against.low), or_nan(against.high), places)
     return f"{sign}{number(value, places)} {limits}{f' {STAR}' * against.certain}".rstrip()

@@ -32,8 +32,7 @@ def draw_stated(tables: RunTables, column: str, unit: str, by: str) -> matplotli
 
 def _draw_errors(axes: Axes, rows: pd.DataFrame, by: str, unit: str) -> None:
     """Draw the root mean squared error of each value of a column, those with most rows, and the number of rows."""
-    none = pd.DataFrame({"mean": [], "size": []})
-    sums = rows.groupby(by)["square"].agg(["mean", "size"]).query(f"size >= {FEWEST}") if by in rows else none
+    sums = rows.groupby(by)["square"].agg(["mean", "size"]).query(f"size >= {FEWEST}") if by in rows else rows[:0]
     if sums.empty:
         axes.set_visible(False)
         return

@@ -11,10 +11,6 @@ from toolkit.study.table import Curve, Line, MetricCurves, Point, Saving, StudyT
 ALL_THE_SAME = 1.05
 """Fewer times fewer labels than this are none fewer."""
 _TIMES = re.compile(r"(?:at least )?[\d.,]+ times")
-_ONE_SEED = {
-    True: ", which draw the labels and the random weights.",
-    False: "; one seed does not tell how far with other labels and random weights.",
-}
 _HOW = {"probe": "a probe on {}", "lora": "LoRA on {}", "full": "full fine-tuning of {}"}
 
 
@@ -120,8 +116,11 @@ def tiles(table: StudyTable) -> list[Tile]:
 
 def limits(table: StudyTable) -> list[str]:
     """Return what the numbers do not show, then the notes of the study itself."""
+    draw = ", which draw the labels and the random weights"
+    one = "; one seed does not tell how far with other labels and random weights"
     told = [
-        f"The intervals tell how far a score would vary with other {drawn_over(table)}{_ONE_SEED[seeds_of(table) > 1]} "
+        f"The intervals tell how far a score would vary with other {drawn_over(table)}"
+        f"{draw if seeds_of(table) > 1 else one}. "
         "They do not hold what another world or another backbone would change.",
         f"The {table.groups} that are needed are read off between budgets, along the logarithm of their number; where "
         "more labels did worse, neighbouring budgets count as one. Where a line is there with its fewest labels, the "

@@ -29,7 +29,7 @@ def run_study(
     """
     folders = Folders(folder.path)
     if folder.resume:
-        check_resumable(study, on, folders)
+        _check_sources(study, folders)
     _open(study, on, subsets, folder)
     told.stage("timing what there is to do")
     seconds = foreseen(study, on, subsets, folders)
@@ -51,7 +51,11 @@ def run_study(
 
 def check_resumable(study: Study, on: Ground, folders: Folders) -> None:
     """Raise `UserError` where what is in the folder has other settings, or began with another backbone of that name."""
-    check_settings(folders.root, _recorded(study, on))
+    check_settings(folders.root, _recorded(study, identity(on.task, on.origin, on.material.store)))
+    _check_sources(study, folders)
+
+
+def _check_sources(study: Study, folders: Folders) -> None:
     for job, result in finished(study, folders):
         now, before = study.source_of(job), result.get("source_sha256")
         if now != before:
@@ -64,7 +68,7 @@ def check_resumable(study: Study, on: Ground, folders: Folders) -> None:
 def _open(study: Study, on: Ground, subsets: Subsets, folder: RunFolder) -> None:
     """Open the folder, and keep the subsets in it, with those of seeds that it knows already."""
     about = identity(on.task, on.origin, on.material.store)
-    open_run(folder.path, _recorded(study, on), folder.resume, folder.overwrite)
+    open_run(folder.path, _recorded(study, about), folder.resume, folder.overwrite)
     path = Folders(folder.path).subsets
     if path.exists():
         before = read_subsets(path)
@@ -76,11 +80,11 @@ def _open(study: Study, on: Ground, subsets: Subsets, folder: RunFolder) -> None
     write_environment(folder.path, folder.command)
 
 
-def _recorded(study: Study, on: Ground) -> dict[str, Any]:
+def _recorded(study: Study, about: dict[str, Any]) -> dict[str, Any]:
     """Return what config.yaml says: what a study shares with one that goes on with it, the data, and a task's file."""
     task = Path(study.settings.task)
     code = {"task_sha256": sha256(task)} if task.suffix == ".py" else {}
-    return study.recorded() | identity(on.task, on.origin, on.material.store) | code
+    return study.recorded() | about | code
 
 
 def _portable(about: Mapping[str, Any] | None) -> dict[str, Any] | None:
