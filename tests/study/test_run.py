@@ -57,10 +57,9 @@ def no_job(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _results(folder: Path) -> dict[str, int]:
-    """When each result, and each file of scores, was written."""
-    found = [
-        path for pattern in ("cells/*/*.json", "cells/*/*.npz", "tried/*/*/*.json") for path in folder.glob(pattern)
-    ]
+    """When each result, and each file of scores, was written; a name with a dot is one that is being written."""
+    patterns = ("cells/*/[!.]*.json", "cells/*/[!.]*.npz", "tried/*/*/[!.]*.json")
+    found = [path for pattern in patterns for path in folder.glob(pattern)]
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in found}
 
 

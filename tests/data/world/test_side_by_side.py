@@ -48,7 +48,7 @@ def test_results_come_in_order_and_progress_ends_at_one() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("after", [0.0, 1.0])
+@pytest.mark.parametrize("after", [0.0, 0.3, 1.0])
 def test_ctrl_c_ends_all_simulations(tmp_path: Path, after: float) -> None:
     """The signal, which a terminal sends to all, ends them at once and without a word, even while they begin."""
     (tmp_path / "stopped_work.py").write_text(WAIT)

@@ -21,17 +21,18 @@ def side_by_side(
     `progress` gets the share done. Where this process is stopped, so are the others, at once.
     """
     context, jobs, count = multiprocessing.get_context("spawn"), list(jobs), 0
-    with ProcessPoolExecutor(min(len(jobs), os.cpu_count() or 1), context) as pool, _ending_children():
+    with ctrl_c_held():
+        manager = context.Manager()
+    # Those that begin ask the manager for what was passed: where all is stopped, it is the last to go.
+    with manager, ProcessPoolExecutor(min(len(jobs), os.cpu_count() or 1), context) as pool, _ending_children():
         with ctrl_c_held():
-            manager = context.Manager()
             passed = manager.Queue()
             running: list[Future[Done]] = [pool.submit(work, *job, passed) for job in jobs]
-        with manager:
-            while not all(job.done() for job in running):
-                time.sleep(0.2)
-                while not passed.empty():
-                    count += passed.get()
-                progress(min(count / expected, 1.0))
+        while not all(job.done() for job in running):
+            time.sleep(0.2)
+            while not passed.empty():
+                count += passed.get()
+            progress(min(count / expected, 1.0))
         return [job.result() for job in running]
 
 
