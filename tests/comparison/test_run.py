@@ -10,14 +10,16 @@ from toolkit.backbones.weights import load_backbone
 from toolkit.comparison import run as run_module
 from toolkit.comparison.cells import pretrain_cell
 from toolkit.comparison.plan import Folders, Work
-from toolkit.comparison.run import plan_of
+from toolkit.comparison.run import plan_of, run_comparison
 from toolkit.comparison.settings import planned
 from toolkit.comparison.table import COLUMNS
 from toolkit.errors import UserError
 from toolkit.evaluate_run import recorded, recorded_task
+from toolkit.files import write_text
 from toolkit.pretexts.draw import Recipe
 from toolkit.pretrain import Pretraining
 from toolkit.recorded_scores import recorded_scores, recorded_test
+from toolkit.runfolder import MARK, RunFolder
 from toolkit.told import Told
 
 pytestmark = pytest.mark.slow
@@ -157,8 +159,32 @@ def test_the_scores_of_a_finished_run_are_found_again(done, tmp_path: Path) -> N
         recorded_test(task, moved, grid)
 
 
-def test_where_no_task_can_be_probed_nothing_is_pretrained(tiny_plan, compared, tmp_path: Path) -> None:
+def test_where_no_task_can_be_probed_nothing_is_pretrained(
+    tiny_plan, compared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The errors of the probes of random weights end it."""
-    with pytest.raises(UserError, match="No task can be probed:\nnone, seed 0, extremes: "):
-        compared(tiny_plan("masked", tasks=("extremes",)), tmp_path / "run")
+
+    def fail(*_: object) -> None:
+        raise UserError("The loss is not a number.")
+
+    monkeypatch.setattr(run_module, "probe_cell", fail)
+    with pytest.raises(UserError, match=r"No task can be probed:\nnone, seed 0, hurricane: The loss is not a number."):
+        compared(tiny_plan("masked"), tmp_path / "run")
     assert not (tmp_path / "run" / "pretraining").exists()
+
+
+def test_where_no_task_has_labels_nothing_is_written(tiny_plan, compared, tmp_path: Path) -> None:
+    """It shows before the folder is made."""
+    with pytest.raises(UserError, match=r"No task can be probed:\nextremes: Folder .* holds label maps in no layout"):
+        compared(tiny_plan("masked", tasks=("extremes",)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_cannot_begin_removes_nothing(tiny_world: Path, tmp_path: Path) -> None:
+    """A comparison that is to be overwritten stays where the new one cannot begin."""
+    folder = tmp_path / "run"
+    write_text(folder / "config.yaml", MARK)
+    comparison = planned([tiny_world], tiny_world, ["masked"], ["hurricane"], 1, labels=999)
+    with pytest.raises(UserError, match=r"No task can be probed:\nhurricane: --labels 999 asks for more than the"):
+        run_comparison(comparison, RunFolder(folder, False, True, ()), 1, Told())
+    assert (folder / "config.yaml").read_text() == MARK

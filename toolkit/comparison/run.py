@@ -18,10 +18,13 @@ from toolkit.comparison.plan import (
 from toolkit.comparison.settings import check_finished
 from toolkit.comparison.table import Table, filled_table
 from toolkit.compute import steps_for
+from toolkit.config import FinetuneSettings
 from toolkit.errors import UserError
 from toolkit.fan_out import attempted, run_cells
 from toolkit.finetune_run import found_origin
+from toolkit.labels import checked_labels
 from toolkit.runfolder import RunFolder, check_folder, open_run
+from toolkit.split import TRAIN, first_groups
 from toolkit.told import Told
 from toolkit.workers import OneMachine
 
@@ -71,8 +74,7 @@ def run_comparison(comparison: Comparison, folder: RunFolder, jobs: int, told: T
     folders = Folders(folder.path)
     if folder.resume:
         check_finished(comparison, folders)
-    for settings in comparison.probes.values():
-        found_origin(probed_task(settings), settings, told)
+    _check_labels(comparison, told)
     open_run(folder.path, comparison.recorded(), folder.resume, folder.overwrite)
 
     kinds = _kinds(comparison)
@@ -109,6 +111,19 @@ def _kinds(comparison: Comparison) -> dict[str, str]:
         cell_name(row, seed, task): f"{row}, {task}" if task else row
         for row, seed, task in product(comparison.rows, range(comparison.seeds), ("", *comparison.probes))
     }
+
+
+def _check_labels(comparison: Comparison, told: Told) -> None:
+    """Raise `UserError` where no task can read its labels, or has as many groups to train on as the probes want."""
+
+    def check(settings: FinetuneSettings) -> None:
+        task = probed_task(settings)
+        labels = checked_labels(task, found_origin(task, settings, told).labels)
+        first_groups(tuple(labels["group"][task.split(labels) == TRAIN].unique()), settings.labels)
+
+    failed = {name: error for name, of in comparison.probes.items() if (error := attempted(partial(check, of)))}
+    if len(failed) == len(comparison.probes):
+        raise UserError("No task can be probed:\n" + _listed(failed))
 
 
 def _listed(failed: Mapping[str, str]) -> str:
