@@ -140,6 +140,15 @@ def test_everything_wrong_with_options_and_settings_is_told_at_once() -> None:
     assert unknown.endswith("lead, leads, day, place.")
 
 
+@pytest.mark.parametrize("value", ["soon", "[1, soon]"])
+def test_what_fits_none_of_several_types_is_told_once(value: str) -> None:
+    """The error names the option, all of the value, and the types it may have."""
+    options = {"lead": (int | tuple[int, ...], 1)}
+    with pytest.raises(UserError) as refused:
+        configured(FinetuneSettings, None, ["task=rain", f"lead={value}"], options=options)
+    assert str(refused.value) == f"'lead' is {yaml.safe_load(value)!r}: it should be int | tuple[int, ...]."
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -3,13 +3,15 @@
 Environment variables are TOOLKIT_<KEY> in capitals, such as TOOLKIT_SEED. All errors are reported at once.
 """
 
+import inspect
 import json
 import os
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
@@ -154,11 +156,11 @@ def configured(
         try:
             values["options"] = chosen(**own).model_dump(mode="json")
         except ValidationError as error:
-            problems += _problems(list(options), error, "option of the task")
+            problems += _problems(chosen, list(options), own, error, "option of the task")
     try:
         settings = model(**values)
     except ValidationError as error:
-        problems += _problems(known, error, "setting")
+        problems += _problems(model, known, values, error, "setting")
     if problems:
         raise UserError("\n".join(problems))
     return settings
@@ -222,16 +224,25 @@ def _from_file(file: Path) -> dict[str, Any]:
     return content
 
 
-def _problems(known: Sequence[str], error: ValidationError, kind: str) -> list[str]:
+def _problems(
+    model: type[BaseModel], known: Sequence[str], given: Mapping[str, Any], error: ValidationError, kind: str
+) -> list[str]:
     lines = []
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
+        first, key = problem["loc"][0], ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             near = get_close_matches(key, known, n=1)
             hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known) or 'none'}."
             lines.append(f"No {kind} '{key}'. {hint}")
         elif problem["type"] == "missing":
             lines.append(f"'{key}' is needed.")
+        elif first in model.model_fields and _is_one_of_several(wanted := model.model_fields[str(first)].annotation):
+            lines.append(f"'{first}' is {given[str(first)]!r}: it should be {inspect.formatannotation(wanted)}.")
         else:
             lines.append(f"'{key}' is {problem['input']!r}: {problem['msg'].lower()}.")
-    return lines
+    return list(dict.fromkeys(lines))  # of several types each has a problem of its own
+
+
+def _is_one_of_several(wanted: Any) -> bool:
+    """Whether a value may have several types, None aside."""
+    return get_origin(wanted) in (Union, UnionType) and len(set(get_args(wanted)) - {NoneType}) > 1
