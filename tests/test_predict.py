@@ -5,9 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 import xarray as xr
-from scipy.ndimage import maximum_filter
 
 from toolkit.adapt import Lora
 from toolkit.backbones.card import Card
@@ -18,16 +16,13 @@ from toolkit.data import store as store_module
 from toolkit.data.normalise import Normalisation
 from toolkit.data.regrid import regular_grid
 from toolkit.errors import UserError
-from toolkit.examples import Examples
 from toolkit.geodesy import distance_km
-from toolkit.heads.features import Given
-from toolkit.heads.pixels import PixelHead
 from toolkit.parts import assemble
+from toolkit.plugins import task_named
 from toolkit.predict import CREATED, PredictOptions, PredictResult, predict_fields
 from toolkit.report.detection_map import Panel, draw_detections
 from toolkit.saved import Saved, save_adapted
-from toolkit.scores.threshold import keep_likely
-from toolkit.task import Inputs, Placement, Task, keep_all
+from toolkit.task import Task, keep_all
 
 DEGREES, WINDOW = 7.5, (8, 8)
 LATITUDE, LONGITUDE = regular_grid(DEGREES)
@@ -36,51 +31,9 @@ SIZES = (2e-5, 5e-6)
 NOTHING = PredictOptions()
 
 
-def random_head(given: Given) -> PixelHead:
-    """A pixel head for a logit and two displacements, its last layer drawn at random."""
-    head = PixelHead(given.spec, 3)
-    torch.nn.init.normal_(head.out.weight, std=0.5)
-    return head
-
-
-def peaks(field: np.ndarray, output: np.ndarray, examples: Examples) -> pd.DataFrame:
-    """Return the highest points of a field (n, h, w) in the windows, which become more probable the higher they are."""
-    example, row, column = np.nonzero(field == maximum_filter(field, (1, 3, 3)))
-    latitude, longitude = examples.degrees(example, row, column)
-    east, poleward = output[example, 1:, row, column].T
-    return pd.DataFrame(
-        {
-            "example": example,
-            "latitude": latitude,
-            "longitude": longitude,
-            "probability": 1 / (1 + np.exp(-field[example, row, column])),
-            "latitude_24h": latitude + poleward * np.where(examples.mirrored(example), -1, 1),
-            "longitude_24h": (longitude + east) % 360,
-        }
-    )
-
-
-def by_network(output: np.ndarray, examples: Examples) -> pd.DataFrame:
-    """What a random network makes of the windows: arbitrary, but a function of them alone."""
-    return peaks(output[:, 0], output, examples)
-
-
-def task(decode: object = by_network) -> Task:
+def task(**options: bool) -> Task:
     """A task with which nothing but prediction can be done."""
-    unused: dict = dict.fromkeys(("labels", "encode", "loss"))
-    return Task(
-        name="peaks",
-        summary="",
-        inputs=Inputs(NAMES, (-6, 0), WINDOW),
-        placement=Placement(1, objects=True),
-        head=random_head,
-        decode=decode,  # type: ignore[arg-type]
-        keep=keep_likely,
-        apart_km=300.0,
-        metrics=(),
-        primary="",
-        **unused,
-    )
+    return task_named(str(Path(__file__).parent / "plug_ins" / "peaks.py"), options)
 
 
 @pytest.fixture(scope="module")
@@ -187,12 +140,6 @@ def test_times_do_not_depend_on_the_blocks_they_are_read_in(
     assert (tmp_path / "a/detections.csv").read_text() == (tmp_path / "b/detections.csv").read_text()
 
 
-def vorticity_maxima(output: np.ndarray, examples: Examples) -> pd.DataFrame:
-    """State the strongest vorticity of each window, whatever the network says."""
-    normalisation = Normalisation(NAMES, ("s-1", "s-1"), (0.0, 0.0), SIZES)
-    return peaks(np.nan_to_num(examples.fields(normalisation)[:, -1, 0]), output * 0, examples)
-
-
 @pytest.mark.parametrize("spacing", [2.5, 7.5, 10.0])
 def test_vortices_are_found_where_they_are(run: Path, tmp_path: Path, spacing: float) -> None:
     """On finer, equal and coarser grids, north and south and across Greenwich, each vortex is stated once, in place."""
@@ -203,7 +150,7 @@ def test_vortices_are_found_where_they_are(run: Path, tmp_path: Path, spacing: f
         km = distance_km(ds["latitude"].to_numpy()[:, None], ds["longitude"].to_numpy(), latitude, longitude)
         vorticity += np.sign(latitude) * 2e-4 * np.exp(-((km / 900) ** 2))
     ds["vorticity"] = ds["vorticity"].copy(data=vorticity)
-    found = predict(run, ds, tmp_path / "out", task(vorticity_maxima), PredictOptions({"": 0.99}))
+    found = predict(run, ds, tmp_path / "out", task(fields_alone=True), PredictOptions({"": 0.99}))
     assert len(found) == len(places)
     for latitude, longitude in places:
         km = distance_km(found["latitude"], found["longitude"], latitude, longitude)
@@ -348,7 +295,7 @@ def test_the_task_says_how_its_table_is_written(run: Path, tmp_path: Path, drawn
 def test_a_task_without_places_is_refused(run: Path, tmp_path: Path) -> None:
     """A task that states no latitude and longitude cannot be mapped."""
     with pytest.raises(UserError, match="The task peaks states no places"):
-        predict(run, fields(), tmp_path / "out", task(lambda _output, examples: examples.table))
+        predict(run, fields(), tmp_path / "out", replace(task(), decode=lambda _output, examples: examples.table))
 
 
 def test_a_full_folder_is_refused_and_a_former_result_replaced(run: Path, tmp_path: Path) -> None:
