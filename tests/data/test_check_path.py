@@ -38,6 +38,16 @@ def test_each_level_is_checked_and_the_faulty_one_named(tmp_path: Path) -> None:
     ]
 
 
+def test_the_files_of_a_folder_are_checked_together(tmp_path: Path) -> None:
+    """As training takes them: winds in two files are one pair of fields."""
+    for name in ("u", "v"):
+        _wind((850,), name).to_dataset().to_netcdf(tmp_path / f"{name}.nc")
+    assert check_path(tmp_path).lines == ("Nothing wrong in the fields.",)
+    (tmp_path / "v.nc").write_bytes(b"")
+    with pytest.raises(UserError, match=r"v\.nc"):
+        check_path(tmp_path)
+
+
 def test_what_is_found_can_be_written_as_json(tiny_world: Path) -> None:
     """The content of a check holds plain values only, and its lines say the same in words."""
     checked = check_path(tiny_world)

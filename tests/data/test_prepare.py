@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from toolkit.data.available import gathered
-from toolkit.data.prepare import prepared, prepared_maps
+from toolkit.data.prepare import field_file, prepared, prepared_maps
 from toolkit.data.regrid import regridded, regridding, regular_grid
 from toolkit.data.sources import select_fields
 from toolkit.errors import UserError
@@ -113,3 +113,26 @@ def test_a_variable_without_any_change_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match="'vorticity' has standard dev"):
         prepared(tmp_path, ("vorticity",))
+
+
+@pytest.mark.parametrize(
+    ("held", "found"),
+    [
+        (("fields.nc", "other.zarr"), "fields.nc"),
+        (("era5.zarr", "hurdat2.txt"), "era5.zarr"),
+        (("u.nc", "v.nc"), "."),
+        (("2020.grb2",), "."),
+    ],
+)
+def test_the_fields_of_a_folder_are_found(tmp_path: Path, held: tuple[str, ...], found: str) -> None:
+    """Under their usual names first, then a Zarr of any name, then all files together."""
+    for name in held:
+        (tmp_path / name).touch()
+    assert field_file(tmp_path) == tmp_path / found
+
+
+def test_a_folder_without_fields_is_refused(tmp_path: Path) -> None:
+    """The error lists what is there."""
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(UserError, match=r"holds none of fields.zarr.* It holds: notes.txt"):
+        field_file(tmp_path)

@@ -7,10 +7,10 @@ from typing import Any
 
 from xarray import Dataset
 
+from toolkit.data.available import gathered
 from toolkit.data.best_track import looks_like_best_track, summarise_best_track
 from toolkit.data.check import Finding, check_fields, check_store
-from toolkit.data.prepare import FIELD_FILES, field_file
-from toolkit.data.sources import open_source
+from toolkit.data.prepare import field_file
 from toolkit.data.store import open_store
 from toolkit.errors import UserError
 
@@ -35,12 +35,10 @@ def check_path(path: Path) -> Checked:
         return Checked(tracks, _track_lines(tracks), False)
     if (path / "store.json").exists():
         return _checked(check_store(open_store(path)), {})
-    if path.is_dir() and any((path / name).exists() for name in FIELD_FILES):
-        findings, content = _fields(field_file(path))
-        if (path / BEST_TRACK).exists():
-            content["best_track"] = summarise_best_track(path / BEST_TRACK)
-        return _checked(findings, content)
-    return _checked(*_fields(path))
+    findings, content = _fields(field_file(path))
+    if (path / BEST_TRACK).exists():
+        content["best_track"] = summarise_best_track(path / BEST_TRACK)
+    return _checked(findings, content)
 
 
 def _checked(findings: list[Finding], content: dict[str, Any]) -> Checked:
@@ -56,7 +54,7 @@ def _track_lines(tracks: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _fields(path: Path) -> tuple[list[Finding], dict[str, Any]]:
-    fields = open_source(path)
+    fields = gathered(path, stand_ins={})
     findings: list[Finding] = []
     for label, part in _flat(fields, str(path)):
         of_time = any(finding.variable == "time" for finding in findings)

@@ -83,8 +83,8 @@ def _open(address: str) -> "Dataset":
         # Without dask: its graph of a million hours takes longer to build than a day of data to load.
         return xarray.open_dataset(address, engine="zarr", chunks=None, **options)
     except ImportError as error:
-        package = {"gs": "gcsfs", "s3": "s3fs"}.get(address.split(":")[0], "aiohttp")
-        raise UserError(f"Reading {address} needs another package: pip install {package}") from error
+        package = {"gs": "'earth-toolkit[era5]'", "s3": "s3fs"}.get(address.split(":")[0], "aiohttp")
+        raise UserError(f"Reading {address} needs more packages: pip install {package}") from error
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"Cannot open {address} as Zarr ({error}). Check the address and the connection.") from error
 

@@ -26,9 +26,9 @@ def cache_folder() -> Path:
 
 
 def field_file(world: Path) -> Path:
-    """Return the fields of a world: a file or a Zarr itself, or that of its folder, or the folder where it is of files.
+    """Return the fields of a world: a file or a Zarr itself, that of its folder, or the folder where it is of files.
 
-    `UserError` names what was looked for.
+    `UserError` names what was looked for, and what is there.
     """
     if not world.exists():
         raise UserError(f"There is no world folder {world}. Make one with `toolkit data world {world}`.")
@@ -37,9 +37,17 @@ def field_file(world: Path) -> Path:
     for name in FIELD_FILES:
         if (world / name).exists():
             return world / name
-    if any(world.glob("*.nc")) or any(world.glob("*.grib")):
+    from toolkit.data.available import SUFFIXES
+
+    held = sorted(world.iterdir())
+    if len(zarrs := [path for path in held if path.suffix == ".zarr"]) == 1:
+        return zarrs[0]
+    if any(path.suffix in SUFFIXES for path in held):
         return world
-    raise UserError(f"{world} is not a world folder: it holds none of {', '.join(FIELD_FILES)}, nor other field files.")
+    raise UserError(
+        f"{world} is not a world folder: it holds none of {', '.join(FIELD_FILES)}, nor another Zarr, NetCDF or GRIB. "
+        f"It holds: {', '.join(path.name for path in held[:8]) or 'nothing'}."
+    )
 
 
 def prepared(world: Path, variables: tuple[str, ...], grid_degrees: float | None = None) -> Store:

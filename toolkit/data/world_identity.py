@@ -35,7 +35,7 @@ def field_attributes(world: Path) -> dict[str, Any]:
 
     source = field_file(world)
     zarr = source.suffix == ".zarr" or (source / "zarr.json").exists()
-    if source.suffix == ".grib" or (source.is_dir() and not zarr):
+    if source.suffix.startswith(".gr") or (source.is_dir() and not zarr):
         return {}
     options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if zarr else {}
     with xarray.open_dataset(source, chunks=None, **options) as fields:
