@@ -1,3 +1,4 @@
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -7,9 +8,9 @@ import pytest
 
 from toolkit import pretrain_run
 from toolkit.config import PretrainSettings
-from toolkit.data.store import Store
+from toolkit.data.store import Store, as_dataset
 from toolkit.errors import UserError
-from toolkit.pretrain_run import run_pretrain
+from toolkit.pretrain_run import made_ready, run_pretrain
 from toolkit.runfolder import RunFolder
 from toolkit.told import Told
 
@@ -34,6 +35,7 @@ def test_worlds_on_different_grids_are_refused(
         ({"window": (96, 96)}, r"A window of 96 x 96 pixels does not fit on a grid of 65 x 128"),
         ({"patch": 8, "pretext": {"lagrangian": 1.0}}, "'lagrangian' needs patches of 4 pixels, not 8"),
         ({"options": {"nextframe": {"hours": [6]}}}, "There are options for nextframe, but"),
+        ({"name": "masked"}, "The name 'masked' is that of a pretext"),
     ],
 )
 def test_what_does_not_fit_is_told_before_anything_is_written(
@@ -63,3 +65,44 @@ def test_a_world_is_not_held_out_from_itself(tiny_world: Path, tmp_path: Path) -
     with pytest.raises(UserError, match="is a world to train on and held out"):
         run_pretrain(settings, RunFolder(tmp_path / "run", False, False, ()), Told())
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_pretexts_find_what_they_need_beside_the_variables_of_the_backbone(tiny_world: Path) -> None:
+    """A backbone of vorticity alone is trained by the usual pretexts, of which one needs divergence and the winds."""
+    settings = PretrainSettings(worlds=(tiny_world,), variables=("vorticity",), dim=16, depth=1)
+    ready = made_ready(settings, Told())
+    assert set(ready.sources[0].store.names) == {"vorticity", "divergence", "eastward_wind", "northward_wind"}
+    assert ready.normalisation.names == ready.recipe.spec.variables == ("vorticity",)
+
+
+def test_a_world_without_what_a_pretext_needs_is_refused(smooth_store: Store, tmp_path: Path) -> None:
+    """The variable is named, with what would do in its place; no run folder is made."""
+    as_dataset(smooth_store)[["vorticity"]].to_zarr(tmp_path / "world" / "fields.zarr", consolidated=False)
+    settings = PretrainSettings(worlds=(tmp_path / "world",), variables=("vorticity",), pretext={"vortexfate": 1.0})
+    with pytest.raises(UserError, match=r"holds no divergence, nor the winds .* It holds: vorticity"):
+        run_pretrain(settings, RunFolder(tmp_path / "run", False, False, ()), Told())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_run_stopped_before_its_examinations_writes_them_when_resumed(
+    tiny_world: Path, other_tiny_world: Path, tmp_path: Path
+) -> None:
+    """They are those of a run that was not stopped; what is there already stays, and nothing is trained."""
+    settings = PretrainSettings(
+        worlds=(tiny_world,), held_out=(other_tiny_world,), pretext={"nextframe": 1.0, "inpaint": 1.0}, frames=(0,),
+        window=(16, 16), dim=16, depth=1, heads=2, max_steps=1, batch_size=2, workers=0,
+    )  # fmt: skip
+    folder = RunFolder(tmp_path / "run", False, False, ())
+
+    def written() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+
+    backbone = run_pretrain(settings, folder, Told())
+    (folder.path / "nextframe" / "own.txt").write_text("kept")
+    before = written()
+    assert folder.path / "inpaint" / "vorticity.png" in before
+    shutil.rmtree(folder.path / "inpaint")
+    assert run_pretrain(settings, replace(folder, resume=True), Told()) == backbone
+    assert written() == before

@@ -64,9 +64,9 @@ def pretraining_of(backbone: Backbone) -> Pretraining:
 def write_examinations(
     folder: Path, model: Pretraining, normalisation: Normalisation, stores: Sequence[Store], told: Told
 ) -> None:
-    """Let every pretext that can show what it learned do so, in a folder of its own."""
+    """Let every pretext that can show what it learned do so, in a folder of its own, unless that is there already."""
     for pretext, _ in model.recipe.pretexts:
-        if pretext.examine:
+        if pretext.examine and not (folder / pretext.name).exists():
             told.stage(f"examining {pretext.name}")
             with whole_folder(folder / pretext.name) as temporary:
                 pretext.examine(model.learned(pretext.name, normalisation), stores, temporary)

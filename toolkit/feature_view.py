@@ -4,7 +4,6 @@ Zeiler and Fergus (2014, arXiv:1311.2901) show the pictures that a channel answe
 "Visualizing higher-layer features of a deep network") climb its gradient in the space of inputs.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,7 +20,8 @@ from toolkit.data.store import Store
 from toolkit.data.windows import Windows, frames_at, read_windows, to_degrees, window_at, window_latitudes
 from toolkit.errors import UserError, unknown
 from toolkit.geodesy import distance_km
-from toolkit.pretexts.draw import POLEWARD_CENTRE
+from toolkit.pretexts.contract import token_grid
+from toolkit.pretexts.draw import random_centres
 from toolkit.told import Told
 
 PATCHES = 8
@@ -179,9 +179,9 @@ def activations(backbone: Backbone, x: Tensor, layer: str) -> Tensor:
     """
     found, (h, w) = backbone.module.features(x, layer), x.shape[-2:]
     if found.ndim == 3:
-        rows = round(math.sqrt(found.shape[1] * h / w))
-        if rows**2 * w == found.shape[1] * h and found.shape[1] % rows == 0:
-            return found.transpose(1, 2).unflatten(2, (rows, -1))
+        rows, columns = token_grid(found.shape[1], (h, w))
+        if rows * columns == found.shape[1] and rows * w == columns * h:
+            return found.transpose(1, 2).unflatten(2, (rows, columns))
     if found.ndim == 4 and found.shape[2] * w == found.shape[3] * h and found.shape[2] <= h:
         return found
     raise UserError(
@@ -201,9 +201,7 @@ def drawn_windows(store: Store, spec: FeatureSpec, n: int, seed: int) -> Windows
     if not len(times):
         raise UserError(f"{store.path} has no time with all of the frames at {list(spec.frames)} h.")
     rng = np.random.default_rng(seed)
-    south, north = np.sin(np.radians(np.clip(store.latitude[[-1, 0]], -POLEWARD_CENTRE, POLEWARD_CENTRE)))
-    latitude = np.degrees(np.arcsin(rng.uniform(south, north, n)))
-    longitude = store.longitude[0] + rng.uniform(0, len(store.longitude), n) * store.longitude_spacing
+    latitude, longitude = random_centres(store, rng, n)
     side = spec.patch * max(min(PATCHES, *(pixels // spec.patch for pixels in store.values.shape[2:])), 1)
     return window_at(store, rng.choice(times, n), latitude, longitude, (side, side), spec.frames)
 

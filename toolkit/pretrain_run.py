@@ -14,7 +14,7 @@ from toolkit.backbones.card import Card
 from toolkit.backbones.contract import Shape, Wishes
 from toolkit.backbones.features import FeatureSpec
 from toolkit.backbones.known import kind_named, shape_named
-from toolkit.backbones.weights import save_backbone
+from toolkit.backbones.weights import load_backbone, save_backbone
 from toolkit.checkpoint import check_tensorboard
 from toolkit.config import PretrainSettings
 from toolkit.data.normalise import Normalisation
@@ -23,7 +23,7 @@ from toolkit.data.store import Store
 from toolkit.data.world_identity import field_attributes, world_identity
 from toolkit.engine import engine
 from toolkit.errors import UserError
-from toolkit.examine import write_examinations
+from toolkit.examine import pretraining_of, write_examinations
 from toolkit.files import whole_folder, write_text
 from toolkit.model_card import card_text, last_losses, recipe_text
 from toolkit.pretexts.contract import Pretext
@@ -81,6 +81,7 @@ def run_pretrain(settings: PretrainSettings, folder: RunFolder, told: Told) -> P
     resumes = open_together(folder, settings.model_dump(mode="json") | identities)
     backbone = folder.path / settings.name
     if backbone.exists():
+        state.on_main_process(_examined)(folder.path, backbone, ready, told)
         return backbone if state.is_main_process else None
     state.on_main_process(write_environment)(folder.path, folder.command)
     told.stage(f"training on {ready.times} times, {settings.max_steps} steps")
@@ -118,6 +119,8 @@ def made_ready(settings: PretrainSettings, told: Told) -> Ready:
     """
     if stray := sorted(settings.options.keys() - settings.pretext.keys()):
         raise UserError(f"There are options for {', '.join(stray)}, but it is not among the pretexts of this run.")
+    if settings.name in settings.pretext:
+        raise UserError(f"The name '{settings.name}' is that of a pretext, which has a folder in the run too.")
     named = {name: pretext_named(name, settings.options.get(name)) for name in settings.pretext}
     weighted = tuple((named[name], weight) for name, weight in settings.pretext.items())
     shape = shape_of(settings)
@@ -137,7 +140,7 @@ def made_ready(settings: PretrainSettings, told: Told) -> Ready:
 
 
 def _sources(settings: PretrainSettings, weighted: Pretexts, told: Told) -> tuple[list[Source], list[Source]]:
-    """Prepare the stores of the worlds and of those held out, with the winds where a pretext makes its target."""
+    """Prepare the stores of the worlds and of those held out, with what pretexts make their targets of."""
     variables = stored_variables(settings.variables, [pretext for pretext, _ in weighted])
     sources = []
     for world in (*settings.worlds, *settings.held_out):
@@ -179,6 +182,13 @@ def recipe_of(settings: PretrainSettings, weighted: Pretexts, store: Store) -> R
 def _listed(sources: list[Source]) -> list[dict[str, Any]]:
     """Return what identifies each world, without the place of this machine where it lies."""
     return [source.identity | {"path": source.world.name} for source in sources]
+
+
+def _examined(folder: Path, backbone: Path, ready: Ready, told: Told) -> None:
+    """Examine a saved backbone as far as the run was stopped before."""
+    if ready.held_out:
+        model, stores = pretraining_of(load_backbone(backbone)), [source.store for source in ready.held_out]
+        write_examinations(folder, model, ready.normalisation, stores, told)
 
 
 def _card(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from toolkit.data.covering import symmetric_windows
 from toolkit.data.store import Store
 from toolkit.data.windows import Windows, to_pixels
 from toolkit.errors import UserError
@@ -29,18 +30,7 @@ def covering(grid: tuple[int, ...], size: tuple[int, int]) -> Windows:
     (h, w), (rows, columns) = size, grid
     if h > rows or w > columns:
         raise UserError(f"A window of {h} x {w} pixels does not fit on a grid of {rows} x {columns}.")
-    northern = np.unique(np.maximum(np.arange((rows - h) // 2, -h // 2, -(h // 2)), 0))
-    row = np.concatenate([northern, rows - h - northern])
-    mirrored = np.repeat([False, True], len(northern))
-    column = np.unique(np.arange(0, columns, w // 2))
-    n = len(row) * len(column)
-    return Windows(
-        np.empty((n, 0), np.int64),
-        np.repeat(row, len(column)),
-        np.tile(column, len(row)),
-        np.repeat(mirrored, len(column)),
-        size,
-    )
+    return symmetric_windows(grid, size)
 
 
 def with_data(windows: Windows, known: NDArray[np.bool_]) -> NDArray[np.intp]:

@@ -8,16 +8,19 @@ from hypothesis import strategies as st
 from toolkit.backbones.weights import load_backbone
 from toolkit.errors import UserError
 from toolkit.pretexts import lagrangian
-from toolkit.pretexts.contract import finite_mean, patches, unpatched
+from toolkit.pretexts.contract import finite_mean, patches, token_grid, unpatched
 from toolkit.pretexts.known import pretext_named, pretext_names, pretexts_of, readout_channels, readouts
 
 
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 5))
 def test_patches_and_unpatched_are_inverse(b: int, c: int, rows: int, columns: int, patch: int) -> None:
-    """Cutting into patches and putting back together gives the field; the tokens run row by row from the north-west."""
+    """Cutting into patches and putting back together gives the field; the tokens run row by row from the north-west,
+    and their number tells how many rows and columns there are.
+    """
     x = torch.arange(b * c * rows * columns * patch**2).reshape(b, c, rows * patch, columns * patch)
     tokens = patches(x, patch)
     assert tokens.shape == (b, rows * columns, c, patch**2)
+    assert token_grid(tokens.shape[1], x.shape[-2:]) == (rows, columns)
     assert torch.equal(unpatched(tokens, patch, (rows, columns)), x)
     south_east = x[:, :, -patch:, -patch:].flatten(2)
     assert torch.equal(tokens[:, -1], south_east)

@@ -10,15 +10,20 @@ from toolkit.pretexts.known import pretext_named
 from toolkit.pretexts.made import cached_target, stored_variables
 
 
-def test_the_winds_are_stored_where_a_target_is_made_of_them() -> None:
-    """Beside the backbone's variables, once each."""
-    lagrangian, masked = pretext_named("lagrangian"), pretext_named("masked")
+def test_what_targets_are_made_of_is_stored() -> None:
+    """Beside the backbone's variables, once each; a target that names none is made of the winds."""
+    lagrangian, vortexfate, masked = (pretext_named(name) for name in ("lagrangian", "vortexfate", "masked"))
     assert stored_variables(("vorticity",), [masked]) == ("vorticity",)
     assert stored_variables(("vorticity", "eastward_wind"), [masked, lagrangian]) == (
         "vorticity",
         "eastward_wind",
         "northward_wind",
     )
+    vortices = ("vorticity", "divergence", "eastward_wind", "northward_wind")
+    assert stored_variables(("vorticity",), [vortexfate]) == vortices
+    assert stored_variables(("vorticity", "divergence"), [lagrangian, vortexfate]) == vortices
+    target = Target(0, lambda _: np.zeros(1), made_of=("temperature",))
+    assert stored_variables((), [replace(masked, targets={"warm": target})]) == ("temperature",)
 
 
 def test_a_target_is_made_once_for_a_store(smooth_store: Store) -> None:

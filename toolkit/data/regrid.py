@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 
+from toolkit.data.grids import unrolled_longitudes
 from toolkit.errors import UserError
 
 Array = NDArray[np.float64]
@@ -62,7 +63,7 @@ def regridding(latitude: NDArray[np.floating], longitude: NDArray[np.floating], 
     new_lat, new_lon = regular_grid(degrees)
     finer_rows, finer_columns = (np.median(np.abs(np.diff(axis))) <= degrees * (1 + ROUNDING) for axis in (lat, lon))
     rows, rows_with_gaps = _averaged_rows(lat, new_lat) if finer_rows else _interpolated_rows(lat, new_lat)
-    turn, unrolled, wraps = _unrolled(lon)
+    unrolled, turn, wraps = unrolled_longitudes(lon)
     along = _averaged_columns if finer_columns else _interpolated_columns
     columns, columns_with_gaps = (np.roll(w, turn, axis=1) for w in along(unrolled, new_lon, wraps))
     covered = np.outer(rows_with_gaps.sum(1), columns_with_gaps.sum(1)) >= LEAST_KNOWN - ROUNDING
@@ -177,10 +178,3 @@ def _spline(known: Array, place: Array) -> Array:
 
 def _linear(known: Array, place: Array) -> Array:
     return np.asarray(make_interp_spline(known, np.eye(len(known)), k=1)(place))
-
-
-def _unrolled(longitude: Array) -> tuple[int, Array, bool]:
-    """The turn that makes longitudes start east of their widest gap, the result, and whether it goes all round."""
-    gaps = np.diff(longitude, append=longitude[0] + 360)
-    turn = (int(np.argmax(gaps)) + 1) % len(longitude)
-    return turn, np.unwrap(np.roll(longitude, -turn), period=360), bool(gaps.max() < 1.5 * np.median(gaps))

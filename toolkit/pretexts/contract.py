@@ -87,12 +87,14 @@ class Target:
     Fields of the store `hours` later (variables of the store, normalised); or, where there is a `make`, what was made
     once from the store, as far as `hours` after each time: `read(made, store, windows at that time)` -> (b, c, h, w)
     / stride, NaN where unknown. Windows begin at multiples of the stride.
+    made_of: variables of the store that `make` needs, which the store then holds whatever the backbone sees.
     """
 
     hours: int
     make: Callable[[Store], np.ndarray] | None = None
     read: Callable[[np.ndarray, Store, Windows], np.ndarray] | None = None
     stride: int = 1
+    made_of: tuple[str, ...] = ("eastward_wind", "northward_wind")
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,13 @@ class Pretext:
     readout: Readout | None = None
     teacher: float | None = None
     examine: Callable[[Learned, Sequence[Store], Path], None] | None = None
+
+
+def token_grid(count: int, size: Sequence[int]) -> tuple[int, int]:
+    """Return the rows and columns of `count` tokens, each of a square patch, of a window of `size` (h, w)."""
+    h, w = size
+    rows = max(1, round((count * h / w) ** 0.5))
+    return rows, count // rows
 
 
 def patches(x: Tensor, patch: int) -> Tensor:

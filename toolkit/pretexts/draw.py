@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from toolkit.backbones.features import FeatureSpec, planes
@@ -79,9 +80,8 @@ def draw(sources: Sequence[Unlabelled], recipe: Recipe, normalisation: Normalisa
     source = sources[rng.choice(len(sources), p=sizes / sizes.sum())]
     store, every = source.store, np.arange(n)
     times = rng.choice(source.times, n)
-    latitude = np.degrees(np.arcsin(rng.uniform(-1, 1, n) * np.sin(np.radians(POLEWARD_CENTRE))))
-    longitude = rng.uniform(0, 360, n)
-    windows = window_at(store, store.time[times], latitude, longitude, recipe.size, recipe.spec.frames)
+    centres = random_centres(store, rng, n)
+    windows = window_at(store, store.time[times], *centres, recipe.size, recipe.spec.frames)
     windows = _aligned(windows, recipe.targets.values())
     read = partial(read_windows, store, index=every, normalisation=normalisation)
     clean = planes(read(windows), window_latitudes(store, windows, every))
@@ -98,6 +98,19 @@ def draw(sources: Sequence[Unlabelled], recipe: Recipe, normalisation: Normalisa
         if pretext.draw:
             drawn[pretext.name] |= pretext.draw(place, np.random.default_rng([seed, number]))
     return Views(clean, seen, hidden, drawn)
+
+
+def random_centres(store: Store, rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return latitude and longitude (n,), degrees, of random points on the grid, as many on every part of its area.
+
+    They lie between 58 degrees south and north; on a grid that is all beyond, at its edge nearest to the equator.
+    """
+    limits = np.clip((-POLEWARD_CENTRE, POLEWARD_CENTRE), store.latitude[-1], store.latitude[0])
+    south, north = np.sin(np.radians(limits))
+    # Written about the middle, exactly zero on a globe, whose windows stay those that shipped weights were trained on.
+    latitude = np.degrees(np.arcsin((south + north) / 2 + (north - south) / 2 * rng.uniform(-1, 1, n)))
+    west, east = (0, 360) if store.wraps else store.longitude[[0, -1]]
+    return latitude, rng.uniform(west, east, n)
 
 
 def _hidden(clean: Tensor, recipe: Recipe, seed: int) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,17 @@ from torch.func import functional_call
 from toolkit.backbones.features import FeatureSpec
 from toolkit.data.store import Store
 from toolkit.errors import UserError
-from toolkit.pretexts.contract import Encoder, Learned, Place, Pretext, Views, finite_mean, patches, unpatched
+from toolkit.pretexts.contract import (
+    Encoder,
+    Learned,
+    Place,
+    Pretext,
+    Views,
+    finite_mean,
+    patches,
+    token_grid,
+    unpatched,
+)
 from toolkit.pretexts.corruption import deleted
 from toolkit.pretexts.draw import Recipe, draw, unlabelled
 
@@ -145,12 +155,9 @@ def _filled(module: Inpainter, encode: Encoder, views: Views) -> tuple[Tensor, T
 
 def _inside(views: Views) -> Tensor:
     """Return which tokens (b, rows, columns) lie in the rectangle."""
-    n, (h, w) = views.hidden.shape[1], views.clean.shape[-2:]
-    rows = round((n * h / w) ** 0.5)
-    hole = views.drawn["inpaint"]["hole"].flatten(1)
-    return (
-        torch.zeros(len(hole), n, dtype=torch.bool, device=hole.device).scatter(1, hole, True).unflatten(1, (rows, -1))
-    )
+    hole, n = views.drawn["inpaint"]["hole"].flatten(1), views.hidden.shape[1]
+    inside = torch.zeros(len(hole), n, dtype=torch.bool, device=hole.device).scatter(1, hole, True)
+    return inside.unflatten(1, token_grid(n, views.clean.shape[-2:]))
 
 
 def _mean_squared(filled: Tensor, true: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from toolkit.data.smoothing import smooth_km
 from toolkit.data.store import Store
 from toolkit.errors import UserError
 from toolkit.geodesy import KM_PER_DEGREE, displacement_km
-from toolkit.pretexts.contract import Encoder, Pretext, Readout, Target, Views, cut, finite_mean
+from toolkit.pretexts.contract import Encoder, Pretext, Readout, Target, Views, cut, finite_mean, token_grid
 
 HOURS = 24
 HOURS_BETWEEN_FRAMES = 6
@@ -94,8 +94,7 @@ def trajectories(
 def lagrangian_loss(module: nn.Module, encode: Encoder, views: Views) -> Tensor:
     """Return the mean Euclidean error of the displacement, in units of 500 km."""
     tokens, truth = encode(views.seen), views.drawn["lagrangian"]["displacement"] / SCALE_KM
-    rows = round((tokens.shape[1] * truth.shape[-2] / truth.shape[-1]) ** 0.5)
-    predicted = _cells(module, tokens, (rows, tokens.shape[1] // rows))
+    predicted = _cells(module, tokens, token_grid(tokens.shape[1], truth.shape[-2:]))
     error = ((predicted - truth.nan_to_num(0.0)).square().sum(1) + 1e-6).sqrt()
     return finite_mean(error, torch.isfinite(truth).all(1))
 

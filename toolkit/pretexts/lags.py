@@ -7,6 +7,7 @@ from torch import Tensor
 
 from toolkit.backbones.features import FeatureSpec
 from toolkit.errors import UserError
+from toolkit.pretexts.contract import token_grid
 
 FEWEST = 3
 """Lags that are needed for a slope over the upper half of them."""
@@ -59,5 +60,4 @@ def last_frame(x: Tensor, spec: FeatureSpec) -> Tensor:
 
 def as_maps(tokens: Tensor, size: tuple[int, int]) -> Tensor:
     """Return tokens (b, n, d) of windows of `size` (h, w) pixels as maps (b, d, rows, columns)."""
-    rows = round((tokens.shape[1] * size[0] / size[1]) ** 0.5)
-    return tokens.transpose(1, 2).unflatten(2, (rows, -1))
+    return tokens.transpose(1, 2).unflatten(2, token_grid(tokens.shape[1], size))

@@ -7,16 +7,15 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from toolkit.data.sources import WINDS
 from toolkit.data.store import Store
 from toolkit.files import made_once, whole_file
 from toolkit.pretexts.contract import Pretext, Target
 
 
 def stored_variables(variables: Sequence[str], pretexts: Iterable[Pretext]) -> tuple[str, ...]:
-    """Return the variables that a store must hold: the backbone's, and the winds where a pretext makes its target."""
-    makes = any(target.make is not None for pretext in pretexts for target in pretext.targets.values())
-    return tuple(dict.fromkeys((*variables, *(WINDS if makes else ()))))
+    """Return the variables that a store must hold: the backbone's, and those that pretexts make their targets of."""
+    targets = [target for pretext in pretexts for target in pretext.targets.values() if target.make is not None]
+    return tuple(dict.fromkeys((*variables, *(name for target in targets for name in target.made_of))))
 
 
 def cached_target(name: str, target: Target, store: Store) -> np.ndarray:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from toolkit.backbones.features import FeatureSpec
 from toolkit.errors import UserError
-from toolkit.pretexts.contract import Encoder, Place, Pretext, Views, finite_mean, patches
+from toolkit.pretexts.contract import Encoder, Place, Pretext, Views, finite_mean, patches, token_grid
 from toolkit.pretexts.corruption import HIDDEN, Mixture, corrupted, deleted, draw_corruption
 from toolkit.pretexts.ensemble_tail import EnsembleTail, ensemble_loss, ensemble_measures
 
@@ -45,11 +45,7 @@ def hide(x: Tensor, patch: int, generator: torch.Generator, most: float = 0.6) -
     hidden = torch.where(draw(b, 1, 1) < 0.5, together, draw(b, n, fields) < share)
     absent = (draw(b, 1, 1) < 0.1) & (torch.arange(fields) == (draw(b, 1, 1) * fields).long())
     hidden = hidden | absent
-    pixels = hidden.reshape(b, h // patch, w // patch, fields).permute(0, 3, 1, 2)
-    pixels = pixels.repeat_interleave(patch, 2).repeat_interleave(patch, 3)
-    seen = x.clone()
-    seen[:, :-1][pixels] = torch.nan
-    return seen, hidden
+    return deleted(x, hidden, patch), hidden
 
 
 def masked_loss(module: nn.Module, encode: Encoder, views: Views) -> Tensor:
@@ -136,7 +132,8 @@ def _as_chosen(views: Views) -> Views:
 
 
 def _patch(views: Views) -> int:
-    return round((views.clean.shape[-1] * views.clean.shape[-2] / views.hidden.shape[1]) ** 0.5)
+    h, w = views.clean.shape[-2:]
+    return h // token_grid(views.hidden.shape[1], (h, w))[0]
 
 
 def _members(module: nn.Module, encode: Encoder, views: Views) -> tuple[Tensor, Tensor, Tensor]:

@@ -21,7 +21,18 @@ from torch import Tensor, nn
 from toolkit.backbones.features import FeatureSpec
 from toolkit.data.store import Store
 from toolkit.errors import UserError
-from toolkit.pretexts.contract import Encoder, Learned, Pretext, Readout, Target, Views, finite_mean, patches, unpatched
+from toolkit.pretexts.contract import (
+    Encoder,
+    Learned,
+    Pretext,
+    Readout,
+    Target,
+    Views,
+    finite_mean,
+    patches,
+    token_grid,
+    unpatched,
+)
 from toolkit.pretexts.nextframe_examine import examine_rollouts
 
 NAME = "nextframe"
@@ -93,8 +104,8 @@ def nextframe_loss(module: nn.Module, encode: Encoder, views: Views, hours: Hour
     truth = torch.cat(_later(views, hours), 1)
     if from_last:
         truth = truth - _last(views.seen, len(hours), truth.shape[1])
-    patch = round((truth.shape[-1] * truth.shape[-2] / tokens.shape[1]) ** 0.5)
-    truth = patches(truth, patch)
+    rows, _ = token_grid(tokens.shape[1], truth.shape[-2:])
+    truth = patches(truth, truth.shape[-2] // rows)
     error = (module(tokens).reshape(truth.shape) - truth.nan_to_num(0.0)) ** 2
     return finite_mean(error, torch.isfinite(truth))
 
@@ -102,9 +113,9 @@ def nextframe_loss(module: nn.Module, encode: Encoder, views: Views, hours: Hour
 def predicted(module: nn.Module, encode: Encoder, x: Tensor, hours: Hours, from_last: bool) -> Tensor:
     """Return the fields (b, leads c, h, w) that are predicted for windows (b, planes, h, w), normalised."""
     said = module(encode(x))
-    h, w = x.shape[-2:]
-    patch = round((h * w / said.shape[1]) ** 0.5)
-    said = unpatched(said.unflatten(2, (-1, patch**2)), patch, (h // patch, w // patch))
+    grid = token_grid(said.shape[1], x.shape[-2:])
+    patch = x.shape[-2] // grid[0]
+    said = unpatched(said.unflatten(2, (-1, patch**2)), patch, grid)
     return said + _last(x, len(hours), said.shape[1]) if from_last else said
 
 

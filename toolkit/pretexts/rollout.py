@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, cat
 
 from toolkit.backbones.features import planes
+from toolkit.data.covering import symmetric_windows
 from toolkit.data.windows import ODD_UNDER_REFLECTION
 from toolkit.pretexts.draw import POLEWARD_CENTRE
 
@@ -48,22 +49,14 @@ def covered(latitude: NDArray[np.float64], columns: int, variables: Sequence[str
     (h, w), rows = size, len(latitude)
     centre = (latitude[: rows - h + 1] + latitude[h - 1 :]) / 2
     top = int(np.argmax(centre <= POLEWARD_CENTRE))
-    northern = np.unique(np.maximum(np.arange((rows - h) // 2, top - h // 2, -(h // 2)), top))
-    mirrored = np.repeat([False, True], len(northern))
-    row = np.concatenate([northern, rows - h - northern])[:, None] + np.arange(h)
-    row[mirrored] = row[mirrored, ::-1]
-    column = (np.arange(0, columns, w // 2)[:, None] + np.arange(w)) % columns
-    pixel = row[:, None, :, None] * columns + column[:, None, :]
-    north = np.where(mirrored, -1, 1)
+    windows = symmetric_windows((rows, columns), size, top)
+    row = windows.row[:, None] + np.arange(h)
+    row[windows.mirrored] = row[windows.mirrored, ::-1]
+    column = (windows.column[:, None] + np.arange(w)) % columns
+    north = np.where(windows.mirrored, -1, 1)[:, None]
     odd = np.array([name in ODD_UNDER_REFLECTION for name in variables])
-    sign = np.where(odd, north[:, None], 1).astype(np.float32)
-    across = len(column)
-    return Globe(
-        (rows, columns),
-        pixel.reshape(-1, h, w),
-        np.repeat(sign, across, 0),
-        np.repeat(north[:, None] * latitude[row], across, 0),
-    )
+    sign = np.where(odd, north, 1).astype(np.float32)
+    return Globe((rows, columns), row[:, :, None] * columns + column[:, None, :], sign, north * latitude[row])
 
 
 def rollout(globe: Globe, predict: Predict, frames: Fields, steps: int) -> Fields:

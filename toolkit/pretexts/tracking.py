@@ -28,6 +28,8 @@ LEAST_DEVIATIONS = 0.85
 LATITUDES = (3.0, 65.0)
 REACH_KM = 250.0
 """How far from its guess a vortex may be found after 6 h; the square root of the time longer after 12 h."""
+VARIABLES = ("vorticity", "divergence", "eastward_wind", "northward_wind")
+"""What the store must hold, in the order in which `found_vortices` takes them."""
 COLUMNS = ("time", "latitude", "longitude", "vorticity", "convergence", "lives_on", "east", "north")
 
 Array = NDArray[np.floating]
@@ -64,8 +66,7 @@ def found_vortices(store: Store, sequence: NDArray[np.intp], position: int) -> p
     cyclonic vorticity and convergence (s-1), eastward and northward steering wind (m s-1).
     """
     lat, lon = store.latitude, store.longitude
-    names = ("vorticity", "divergence", "eastward_wind", "northward_wind")
-    fields = filled(store, sequence, position, [store.names.index(name) for name in names])
+    fields = filled(store, sequence, position, [store.names.index(name) for name in VARIABLES])
     vorticity, divergence = smooth_km(fields[:2], lat, lon, SMOOTHING_KM)
     eastward, northward = smooth_km(fields[2:], lat, lon, STEERING_KM)
     cyclonic = vorticity * np.sign(lat)[:, None]

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from toolkit.backbones.features import FeatureSpec
 from toolkit.data.store import Store
 from toolkit.data.windows import Windows, to_pixels
-from toolkit.pretexts.contract import Encoder, Pretext, Readout, Target, Views, finite_mean, unpatched
-from toolkit.pretexts.tracking import coherent_vortices
+from toolkit.pretexts.contract import Encoder, Pretext, Readout, Target, Views, finite_mean, token_grid, unpatched
+from toolkit.pretexts.tracking import VARIABLES, coherent_vortices
 
 HOURS = 24
 SPREAD = 1.1
@@ -75,9 +75,9 @@ def vortexfate_loss(module: nn.Module, encode: Encoder, views: Views) -> Tensor:
 
 
 def _pixels(module: nn.Module, tokens: Tensor, size: tuple[int, int]) -> Tensor:
-    patch = round((size[0] * size[1] / tokens.shape[1]) ** 0.5)
-    said = module(tokens).reshape(*tokens.shape[:2], CHANNELS, patch**2)
-    return unpatched(said, patch, (size[0] // patch, size[1] // patch))
+    grid = token_grid(tokens.shape[1], size)
+    patch = size[0] // grid[0]
+    return unpatched(module(tokens).reshape(*tokens.shape[:2], CHANNELS, patch**2), patch, grid)
 
 
 def _read(module: nn.Module, tokens: Tensor, grid: tuple[int, int], spec: FeatureSpec) -> Tensor:
@@ -98,7 +98,7 @@ PRETEXT = Pretext(
     summary="Find the vortices that can be followed, and say how they fare",
     module=_module,
     loss=vortexfate_loss,
-    targets={"vortices": Target(HOURS, coherent_vortices, read_vortices)},
+    targets={"vortices": Target(HOURS, coherent_vortices, read_vortices, made_of=VARIABLES)},
     readout=Readout(
         "vortex_fate",
         "probability, then times it: 4 and 1 standard deviations, probability; 500 km",
