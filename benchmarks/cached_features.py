@@ -21,7 +21,7 @@ from toolkit.backbones.weights import Backbone
 from toolkit.examples import Examples
 from toolkit.fit import Seen, batch_index, fit, seen
 from toolkit.frozen import Frozen, stored
-from toolkit.parts import assemble, inputs
+from toolkit.parts import assemble, input_planes
 from toolkit.train import Run, Schedule
 
 STEPS, TURNS, READ = 200, 40, 40
@@ -73,7 +73,7 @@ def feature_seconds(examples: Examples, backbone: Backbone, frozen: Frozen) -> t
     computed = read = 0.0
     for step in range(READ):
         index = batch_index(len(examples), BATCH, SEED, step)
-        x, _ = inputs(parts, examples, index)
+        x = input_planes(parts, examples, index)
         began = time.perf_counter()
         parts.readouts(x)
         parts.model.frozen_state(x)

@@ -24,11 +24,12 @@ from toolkit.backbones.card import Card
 from toolkit.backbones.features import FeatureSpec
 from toolkit.backbones.known import build_backbone
 from toolkit.backbones.weights import Backbone, load_backbone, save_backbone
+from toolkit.columns import encode_columns
 from toolkit.data.store import Store, write_store
 from toolkit.examples import Examples, cut_examples
 from toolkit.fit import batch_index
 from toolkit.heads.features import Features, Given
-from toolkit.parts import Parts, inputs, usable_readouts
+from toolkit.parts import Parts, input_planes, usable_readouts
 from toolkit.pretexts.draw import normalisation_for
 from toolkit.pretexts.known import pretext_named
 
@@ -113,7 +114,8 @@ class Bare:
         self.head = TASK.head(Given(backbone.card.spec, usable_readouts(TASK, backbone.card)))
         self.trained = [p for m in (self.vit, self.head) for p in m.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.trained, lr=RATE, weight_decay=0.05)
-        self.x, self.columns = inputs(parts, examples, np.arange(len(examples)))
+        self.x = input_planes(parts, examples, np.arange(len(examples)))
+        self.columns = torch.from_numpy(encode_columns(parts.columns, examples.table))
         self.seen = torch.cat([self.x.nan_to_num(0.0), self.x[:, :-1].isfinite().float()], 1)
         self.readouts = parts.readouts(self.x)
         self.targets = {name: torch.from_numpy(target) for name, target in TASK.encode(examples).items()}

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from toolkit.adapt import Adapted, Lora
 from toolkit.backbones.weights import Backbone, load_backbone
-from toolkit.columns import fit_columns
+from toolkit.columns import ColumnCode, encode_columns, fit_columns
 from toolkit.data.store import NO_FIELDS, Store
 from toolkit.examples import Examples, cut_examples
 from toolkit.frozen import Frozen, computed, feed, stored
 from toolkit.heads.features import Features, Given
-from toolkit.parts import Parts, assemble, inputs
+from toolkit.parts import Parts, assemble, input_planes
 from toolkit.task import Inputs, Task
 
 HALF = {"rtol": 2e-3, "atol": 1e-4}
@@ -74,7 +74,7 @@ def test_what_is_kept_is_what_the_untouched_backbone_says(
     """Kept are readouts, and state where blocks are not trained, in half precision; of a model from scratch nothing."""
     parts, everything = made(method), np.arange(len(examples))
     readouts, state = computed(parts, examples, "cpu").values(everything, "cpu")
-    x, _ = inputs(parts, examples, everything)
+    x = input_planes(parts, examples, everything)
     with torch.no_grad():
         expected = parts.readouts(x)
         assert readouts.keys() == expected.keys() == set(parts.handed)
@@ -243,3 +243,25 @@ def test_a_task_without_fields_has_nothing_to_keep(small_task: Task) -> None:
     assert (kept.readouts, kept.state) == ({}, None)
     x, readouts, columns, state = feed(parts, rows, "cpu", kept)(np.array([5, 2]))
     assert (x.shape, readouts, columns.shape, state) == ((2, 1, 0, 0), {}, (2, parts.columns.width), None)
+
+
+def test_columns_are_encoded_once(small_task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many batches are drawn, and their columns are to the bit those of their own rows."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"group": rng.choice(list("abc"), 200), "height": rng.lognormal(0, 2, 200)})
+    table.loc[::7, "height"] = np.nan
+    names, asked = ("height", "group"), []
+
+    def counting(code: ColumnCode, table: pd.DataFrame) -> np.ndarray:
+        asked.append(len(table))
+        return encode_columns(code, table)
+
+    monkeypatch.setattr("toolkit.frozen.encode_columns", counting)
+    task = replace(small_task, inputs=Inputs(columns=names), head=Columns)
+    parts = assemble(task, None, None, "scratch", Lora(), 0, fit_columns(table, names))
+    rows = cut_examples(task, NO_FIELDS, table, np.full(200, True), 0)
+    batch = feed(parts, rows, "cpu")
+    for size in (1, 32, 64, 65, 200):
+        index = rng.permutation(200)[:size]
+        assert torch.equal(batch(index)[2], torch.from_numpy(encode_columns(parts.columns, table.iloc[index])))
+    assert asked == [200]

@@ -87,14 +87,15 @@ def _holds_numbers(column: pd.Series) -> bool:
     """Tell numbers from words; words of which half can be read as numbers are numbers with a mistake among them."""
     if pd.api.types.is_numeric_dtype(column):
         return True
-    read = pd.to_numeric(column, errors="coerce").notna()
-    if column.notna().sum() > read.sum() >= column.notna().sum() / 2:
-        _refuse_text(column)
+    read = pd.to_numeric(column, errors="coerce")
+    if column.notna().sum() > read.notna().sum() >= column.notna().sum() / 2:
+        _refuse_text(column, read)
     return False
 
 
-def _refuse_text(column: pd.Series) -> None:
-    wrong = (pd.to_numeric(column, errors="coerce").isna() & column.notna()).to_numpy()
+def _refuse_text(column: pd.Series, read: pd.Series) -> None:
+    """Refuse a column with a cell that holds something, but nothing that could be `read` as a number."""
+    wrong = (read.isna() & column.notna()).to_numpy()
     if wrong.any():
         first = int(wrong.argmax())
         row, value = column.index[first], column.iloc[first]
@@ -117,8 +118,9 @@ def _fitted_word(name: str, column: pd.Series) -> Word:
 
 def _encoded_number(number: Number, table: pd.DataFrame) -> NDArray[np.float64]:
     column = _column(table, number.name)
-    _refuse_text(column)
-    values = pd.to_numeric(column).to_numpy(np.float64, na_value=np.nan)
+    read = pd.to_numeric(column, errors="coerce")
+    _refuse_text(column, read)
+    values = read.to_numpy(np.float64, na_value=np.nan)
     known = np.isfinite(values)
     filled = np.where(known, values, number.mean)
     standard = np.clip((filled - number.mean) / number.deviation, -FARTHEST, FARTHEST)

@@ -8,11 +8,11 @@ import torch
 
 from toolkit.config import FinetuneSettings
 from toolkit.engine import engine
-from toolkit.finetune import Data, load_data, opened_backbone
+from toolkit.finetune import load_data, opened_backbone
 from toolkit.finetune_run import found_origin
 from toolkit.methods import schedule_of
 from toolkit.task import Task
-from toolkit.timing import timed
+from toolkit.timing import fine_tuning_seconds, timed
 from toolkit.told import Told
 
 COMPARISON = "scratch"
@@ -42,27 +42,21 @@ def estimate(task: Task, settings: FinetuneSettings, told: Told) -> Estimate:
     backbone = opened_backbone(task, settings, data)
     told.stage("timing a few steps")
     methods = [settings.method, *([COMPARISON] if settings.compare and settings.method != COMPARISON else [])]
-    steps = {method: schedule_of(settings, method, len(data.train)).steps for method in methods}
+    schedules = {method: schedule_of(settings, method, len(data.train)) for method in methods}
     times = {method: timed(task, settings, method, backbone, data.train, device) for method in methods}
-    predicted = _windows_predicted(data, settings)
-    seconds = sum(of.step * steps[method] + (of.window + of.features) * predicted for method, of in times.items())
-    own = times[settings.method]
+    windows = {name: len(part) for name, part in data.parts.items()}
+    own, every = times[settings.method], sum(windows.values())
     return Estimate(
-        windows={name: len(part) for name, part in data.parts.items()},
+        windows=windows,
         groups={name: part["group"].nunique() for name, part in data.rows.items()},
-        steps=steps,
+        steps={method: schedule.steps for method, schedule in schedules.items()},
         parameters=own.parameters,
         trainable=own.trainable,
         seconds_per_step=own.step,
-        seconds=seconds,
+        seconds=sum(fine_tuning_seconds(times[m], task, schedules[m], windows, every) for m in methods),
         peak_memory_bytes=_peak_memory(device),
         device=device,
     )
-
-
-def _windows_predicted(data: Data, settings: FinetuneSettings) -> int:
-    """Windows that pass through the model beside the training steps: validations, the readouts, the scoring."""
-    return (settings.validations + 1) * len(data.validation) + len(data.test) + len(data.train)
 
 
 def _peak_memory(device: str) -> int:

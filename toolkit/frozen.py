@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from toolkit.backbones.card import Card
+from toolkit.columns import encode_columns
 from toolkit.examples import Examples
 from toolkit.files import made_once, whole_folder
-from toolkit.parts import Batch, Parts, inputs
+from toolkit.parts import Batch, Parts, input_planes
 
 CHUNK = 256
 """Windows that are computed at a time."""
@@ -87,11 +88,13 @@ def feed(
 ) -> Callable[[NDArray[np.integer]], Batch]:
     """Return the function from the numbers of examples to what a model is called with.
 
-    Without `frozen`, readouts are computed each time, and the model goes all the way itself.
+    Without `frozen`, readouts are computed each time, and the model goes all the way itself. Columns are encoded here,
+    once: `UserError` where they cannot be.
     """
+    encoded = encode_columns(parts.columns, examples.table)
 
     def batch(index: NDArray[np.integer]) -> Batch:
-        x, columns = (t.to(device) for t in inputs(parts, examples, index))
+        x, columns = input_planes(parts, examples, index).to(device), torch.from_numpy(encoded[index]).to(device)
         if frozen is None:
             return x, parts.readouts(x), columns, None
         readouts, state = frozen.values(index, device)
@@ -130,7 +133,7 @@ def _values(parts: Parts, examples: Examples, device: str, reads: Reads) -> Iter
     """Yield what is read of the windows, chunk by chunk; the model is left evaluating."""
     parts.model.to(device).eval()
     for index in chunks(len(examples)):
-        x = inputs(parts, examples, index)[0].to(device)
+        x = input_planes(parts, examples, index).to(device)
         yield {name: value.half().cpu().numpy() for name, value in reads(x).items()}
 
 

@@ -12,7 +12,7 @@ from toolkit.backbones.card import Card, check_fits
 from toolkit.backbones.features import FeatureSpec, planes
 from toolkit.backbones.known import build_backbone
 from toolkit.backbones.weights import Backbone
-from toolkit.columns import NO_COLUMNS, ColumnCode, encode_columns
+from toolkit.columns import NO_COLUMNS, ColumnCode
 from toolkit.data.normalise import Normalisation
 from toolkit.data.store import NO_FIELDS, Store
 from toolkit.errors import UserError
@@ -82,13 +82,12 @@ def assemble(
     return Parts(model, read, card.normalisation, columns, task.maps, tuple(usable))
 
 
-def inputs(parts: Parts, examples: Examples, index: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Return the input planes (b, planes, h, w), known label maps last, and columns (b, k) of examples at `index`."""
-    columns = torch.from_numpy(encode_columns(parts.columns, examples.table.iloc[index]))
+def input_planes(parts: Parts, examples: Examples, index: np.ndarray) -> Tensor:
+    """Return the input planes (b, planes, h, w) of the examples at `index`, known label maps last."""
     if examples.store is NO_FIELDS:
-        return torch.zeros(len(index), NO_SPEC.planes, 0, 0), columns
+        return torch.zeros(len(index), NO_SPEC.planes, 0, 0)
     x = planes(examples.fields(parts.normalisation, index), examples.latitudes(index))
-    return (torch.cat([x, _known(parts.maps, examples, index)], 1) if parts.maps and parts.maps.known else x), columns
+    return torch.cat([x, _known(parts.maps, examples, index)], 1) if parts.maps and parts.maps.known else x
 
 
 def _known(maps: Maps, examples: Examples, index: np.ndarray) -> Tensor:
@@ -114,10 +113,21 @@ def check_method(task: Task, method: str) -> None:
 
 
 def check_store(task: Task, card: Card, store: Store) -> None:
-    """Refuse a store whose variables, units or grid spacing the backbone was not made for, naming all that differs."""
+    """Refuse a store whose variables, units or grid spacing the backbone was not made for, naming all that differs.
+
+    Refused too is a backbone that looks at other frames than the task, or at variables that the task does not name: the
+    store has none but the task's.
+    """
     units = {channel.name: channel.units for channel in store.channels}
-    variables = task.inputs.variables
+    looked_at = [name for name in card.spec.variables if name in units]
+    variables = tuple(dict.fromkeys((*task.inputs.variables, *looked_at)))
     check_fits(card, variables, tuple(units[name] for name in variables), store.latitude_spacing)
+    if lacking := [f"'{name}'" for name in card.spec.variables if name not in units]:
+        raise UserError(
+            f"The backbone {card.name} looks at {', '.join(lacking)} too, which the task {task.name} does not name "
+            "among its inputs. Take another backbone, or a task that names all that this one looks at."
+        )
+    _check_frames(task, card)
 
 
 def _check_frames(task: Task, card: Card) -> None:

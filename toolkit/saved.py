@@ -8,7 +8,7 @@ What the folder holds:
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,7 @@ from toolkit.backbones.weights import Backbone, load_backbone
 from toolkit.columns import ColumnCode
 from toolkit.errors import UserError
 from toolkit.files import whole_file, write_json
-from toolkit.parts import Parts, assemble, usable_readouts
-from toolkit.pretexts.known import readouts
+from toolkit.parts import Parts, assemble
 from toolkit.task import Task, Thresholds
 
 
@@ -110,9 +109,8 @@ def _rebuilt(folder: Path, task: Task, method: str, base: Backbone | None, colum
         parts.model.head.load_state_dict(load_file(folder / "head.safetensors"))
         parts.model.eval()
         return parts
-    pretrained = method != "scratch"
     bare = "full" if method == "lora" else method
-    parts = assemble(task, base.card, base if pretrained else None, bare, Lora(), 0, columns)
+    parts = assemble(task, base.card, None if method == "scratch" else base, bare, Lora(), 0, columns)
     module, head = parts.model.backbone, parts.model.head
     assert isinstance(module, Network)
     head.load_state_dict(load_file(folder / "head.safetensors"))
@@ -121,11 +119,7 @@ def _rebuilt(folder: Path, task: Task, method: str, base: Backbone | None, colum
         body = peft.PeftModel.from_pretrained(module, str(folder / "adapter"))
     elif method in ("full", "scratch"):
         module.load_state_dict(load_file(folder / "backbone.safetensors"))
-    names = usable_readouts(task, base.card) if pretrained else {}
-    model = Adapted(body, head, base.card.spec).eval()
-    return Parts(
-        model, readouts(base, names) if pretrained else parts.readouts, parts.normalisation, columns, task.maps
-    )
+    return replace(parts, model=Adapted(body, head, base.card.spec).eval())
 
 
 def _save(path: Path, module: nn.Module) -> None:

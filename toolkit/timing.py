@@ -1,7 +1,7 @@
-"""How long a method takes for a step, a prediction and the features of a window: timed on a few windows."""
+"""How long a method takes for a step, a prediction and the features of a window, timed on a few, and for a run."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,7 +15,9 @@ from toolkit.config import FinetuneSettings
 from toolkit.examples import Examples
 from toolkit.frozen import computed, feed
 from toolkit.methods import built
+from toolkit.split import PARTS
 from toolkit.task import Task
+from toolkit.train import Schedule
 
 CALLS = 3
 """The mean of so many calls is taken, after one that is not counted."""
@@ -62,6 +64,22 @@ def timed(
     trainable, parameters = trainable_share(parts.model)
     features = _seconds(partial(computed, parts, few, device)) / len(few)
     return Timed(_seconds(step), _seconds(predict) / len(few), features, parameters, trainable)
+
+
+def fine_tuning_seconds(of: Timed, task: Task, schedule: Schedule, windows: Mapping[str, int], computed: int) -> float:
+    """Return what it takes to train a method, to validate it on the way, and to score it on the test part, s.
+
+    step * steps + features * computed + window * (validations * validation + test), where the last of the validations
+    chooses the thresholds; for a task that refits also (step * steps / train + features) * (train + validation), if the
+    last weights are the best, and less if others are. `windows`: how many there are of each part; `computed`: of how
+    many of them the features are computed, and not found in files.
+    """
+    train, validation, test = (windows[part] for part in PARTS)
+    validations = -(-schedule.steps // schedule.validate_every) + 1
+    seconds = of.step * schedule.steps + of.features * computed + of.window * (validations * validation + test)
+    if not task.refit:
+        return seconds
+    return seconds + (of.step * schedule.steps / train + of.features) * (train + validation)
 
 
 def _seconds(work: Callable[[], object]) -> float:

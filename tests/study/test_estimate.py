@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from toolkit.split import PARTS
 from toolkit.study import estimate
 from toolkit.study.estimate import foreseen, outlook, recorded_seconds
 from toolkit.study.plan import Cell, Folders
@@ -25,15 +26,25 @@ def test_networks_are_timed_and_baselines_are_not(plan_readings, tmp_path: Path)
 
 
 def test_time_grows_with_steps_and_windows(plan_readings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So many steps, and windows that are validated and scored; by hand for a step of 10 s and a window of 0.5 s."""
+    """By hand for 3 steps of 10 s and a window of 0.5 s, which is validated at each step and for the thresholds."""
     monkeypatch.setattr(estimate, "timed", lambda *_: Timed(10.0, 0.5, 0.0, 1, 1))
     study, on, subsets = plan_readings("validations=2")
     cell, trial = Cell("scratch", "", 4, 0), study.trials(Cell("scratch", "", 4, 0))[0]
     seconds = foreseen(study, on, subsets, Folders(tmp_path))
     validated = int(on.material.rows("validation", subsets.validation(4, 0)).sum())
     tested = int(on.material.rows("test").sum())
-    assert seconds[trial.kind] == 3 * 10 + 0.5 * 3 * validated
+    assert seconds[trial.kind] == 3 * 10 + 0.5 * 4 * validated
     assert seconds[cell.kind] == seconds[trial.kind] + 0.5 * tested
+
+
+def test_what_is_in_the_cache_takes_no_time(plan_readings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The features of a window, here of 1 s, count for the jobs that compute them; those that train find them."""
+    monkeypatch.setattr(estimate, "timed", lambda *_: Timed(0.0, 0.0, 1.0, 1, 1))
+    study, on, subsets = plan_readings()
+    seconds = foreseen(study, on, subsets, Folders(tmp_path))
+    features = {features_kind(cell) for cell in study.cells if cell.backbone}
+    windows = [len(on.cut(part, 0)) for part in PARTS]
+    assert all(each == (sum(windows) / 3 if kind in features else 0) for kind, each in seconds.items())
 
 
 def test_each_network_is_timed_once(plan_readings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

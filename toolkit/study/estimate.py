@@ -13,7 +13,7 @@ from toolkit.study.plan import Cell, Folders, Study, Trial
 from toolkit.study.recorded import finished
 from toolkit.study.stages import cells_stage, cells_to_do, features_kind, features_stage, trials_stage, trials_to_do
 from toolkit.study.subsets import Subsets
-from toolkit.timing import Timed, timed
+from toolkit.timing import Timed, fine_tuning_seconds, timed
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,10 @@ def foreseen(study: Study, on: Ground, subsets: Subsets, folders: Folders) -> di
 def _expected(
     study: Study, subsets: Subsets, job: Cell | Trial, cell: Cell, times: dict[tuple[str, str], Timed]
 ) -> float:
-    """Return what a job will take, s, and keep in `times` what a step and a window of its kind take."""
+    """Return what a job will take, s, and keep in `times` what a step and a window of its kind take.
+
+    The features of its windows are jobs of their own.
+    """
     settings = study.settings_of(cell, study.ladder[cell.method][job.number if isinstance(job, Trial) else 0])
     on, backbone = opened(settings)
     train = taken(on, TRAIN, subsets.train(cell.labels, cell.seed)).examples()
@@ -82,4 +85,5 @@ def _expected(
     schedule = schedule_of(settings, cell.method, len(train))
     validated = len(taken(on, VALIDATION, subsets.validation(cell.labels, cell.seed)).index[0])
     scored = 0 if isinstance(job, Trial) else len(on.cut(TEST, 0))
-    return of.step * schedule.steps + of.window * ((settings.validations + 1) * validated + scored)
+    windows = {TRAIN: len(train), VALIDATION: validated, TEST: scored}
+    return fine_tuning_seconds(of, on.task, schedule, windows, computed=0)
