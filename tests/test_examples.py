@@ -97,6 +97,16 @@ def test_a_row_beside_an_unlabelled_object_is_left_out(
     assert examples.table["group"].isin(FEW).sum() == len(own) - 2
 
 
+def test_where_no_window_can_be_cut_it_is_said(
+    small_task: Task, smooth_store: Store, storm_labels: pd.DataFrame
+) -> None:
+    """Rows that all lie beside unlabelled ones leave nothing to learn from."""
+    own = storm_labels[storm_labels["group"].isin(FEW)]
+    both = pd.concat([own, own.assign(group="ZZ992020")], ignore_index=True)
+    with pytest.raises(UserError, match="would show an object that is not labelled"):
+        cut_examples(small_task, smooth_store, both, few(both), seed=0)
+
+
 def test_background_windows_show_no_row(cut: Examples, small_task: Task, storm_labels: pd.DataFrame) -> None:
     """Background windows are as many as asked for, hold no labelled row, and belong to their day."""
     background = cut.table[cut.table["group"].str.startswith("background ")]

@@ -1,5 +1,7 @@
 """Intervals and paired differences, against synthetic scores whose truth is known."""
 
+from dataclasses import astuple
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -171,6 +173,17 @@ def test_undefined_draws_are_left_out() -> None:
     assert interval.low <= 4.0 <= interval.high
     empty = bootstrap(MEAN, [sums * 0])
     assert np.isnan([empty.value, empty.low, empty.high]).all()
+
+
+def test_groups_without_a_sum_change_nothing() -> None:
+    """Days without a storm are no storms: neither interval nor difference is narrower for them."""
+    rng = np.random.default_rng(3)
+    runs, others = crossed(rng, 2, 6, 0.2), crossed(rng, 2, 6, 0.2)
+    empty = pd.DataFrame(0.0, index=[f"day {k}" for k in range(20)], columns=["total", "count"])
+    wider = [[pd.concat([run, empty]) for run in some] for some in (runs, others)]
+    assert astuple(bootstrap(MEAN, wider[0])) == pytest.approx(astuple(bootstrap(MEAN, runs)))
+    apart, narrow = (astuple(paired_difference(MEAN, *both)) for both in (wider, (runs, others)))
+    assert apart == pytest.approx(narrow)
 
 
 def test_one_group_has_no_interval() -> None:

@@ -109,6 +109,11 @@ def cut_examples(
     wanted = pd.concat([rows] * copies, ignore_index=True)
     hidden = labels[~own] if task.placement.objects else labels.iloc[:0]
     anchors = place_rows(task, store, wanted, hidden, rng)
+    if anchors.empty:
+        raise UserError(
+            f"Every window around the {len(rows)} labelled rows would show an object that is not labelled. Label more "
+            f"{task.groups}."
+        )
     count = round(task.placement.background * len(anchors))
     background = place_background(task, store, rows, labels, rng, count)
     table = pd.concat([anchors, background], ignore_index=True).rename_axis("example")

@@ -85,10 +85,12 @@ def paired_difference(
 def resampled_runs(metric: Metric, runs: Sequence[pd.DataFrame], draws: int = 2000, seed: int = 0) -> Resampled:
     """Return the scores of the runs, as they are and in draws of the groups, the same draws for all runs.
 
-    Where many means and differences of the same runs are wanted, this is the costly part of them, needed once.
-    Raises UserError if the runs differ in groups.
+    Groups of which every sum of every run is zero, such as a day without a storm for an error in position, are left
+    out: they change no score, and counted as groups would make the interval too narrow. Where many means and
+    differences of the same runs are wanted, this is the costly part of them, needed once. Raises UserError if the runs
+    differ in groups.
     """
-    runs = _aligned(runs)
+    runs = _with_sums(_aligned(runs))
     values = np.array([metric.value(run) for run in runs])
     return Resampled(values, resample(metric, runs, group_weights(len(runs[0]), draws, seed)), len(runs[0]))
 
@@ -163,6 +165,12 @@ def _aligned(runs: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
             odd = sorted(set(run.index) ^ set(groups))[:3]
             raise UserError(f"The runs were scored on different groups ({odd}). Evaluate them on the same windows.")
     return [run if ordered else run.loc[groups] for run, ordered in zip(runs, in_order, strict=True)]
+
+
+def _with_sums(runs: list[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Return the runs without the groups that none has a sum of; as they are where there is no other."""
+    told = np.any([run.to_numpy() != 0 for run in runs], axis=(0, 2))
+    return [run[told] for run in runs] if told.any() else runs
 
 
 def _minus(a: Resampled, b: Resampled) -> Resampled:

@@ -70,6 +70,13 @@ def test_a_year_of_rows_has_a_season_and_a_month_has_none() -> None:
     assert np.ptp(climatology(month, month, {"y": 60}, "kind")(year)["y"]) == 0
 
 
+def test_a_winter_has_no_season() -> None:
+    """Forty days that go over New Year are as short a stretch as forty in summer."""
+    stretches = [rows(["a"] * 40, ["k"] * 40, np.linspace(20, 60, 40), start) for start in ("2020-07-01", "2019-12-10")]
+    spreads = [np.ptp(climatology(some, some, {"y": 1}, "kind")(some)["y"]) for some in stretches]
+    assert spreads == [0, 0]
+
+
 def test_validation_says_how_far_groups_are_drawn() -> None:
     """Where groups differ by chance alone, as validation shows, they are drawn further than where they keep apart."""
     rng = np.random.default_rng(1)

@@ -98,6 +98,14 @@ def test_several_files_are_one_source(tmp_path: Path, pattern: str) -> None:
     assert available_fields(ds, WANTED, 850).missing == ()
 
 
+def test_maps_of_labels_beside_the_fields_are_no_fields(tmp_path: Path) -> None:
+    """A folder may hold both."""
+    write(tmp_path / "u.nc", ("u",))
+    write(tmp_path / "v.nc", ("v",))
+    (tmp_path / "extremes.nc").write_bytes(b"")
+    assert set(gathered(tmp_path)) == {"eastward_wind", "northward_wind"}
+
+
 def test_files_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
     """Winds of different times make no wind."""
     write(tmp_path / "u.nc", ("u",), hours=(0,))

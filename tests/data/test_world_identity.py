@@ -23,6 +23,17 @@ def test_identity_is_that_of_the_content(tiny_world: Path, smooth_store: Store, 
     assert world_identity(tiny_world, other)["sha256"] != here["sha256"]
 
 
+def test_labels_beside_several_field_files_count(tmp_path: Path, smooth_store: Store) -> None:
+    """Of a folder of fields the labels are part of the identity, the fields' own hash stands for them."""
+    for name in ("2004.nc", "2005.nc", "hurdat2.txt"):
+        (tmp_path / name).write_text(name)
+    before = world_identity(tmp_path, smooth_store)["sha256"]
+    (tmp_path / "2004.nc").write_text("rewritten")
+    assert world_identity(tmp_path, smooth_store)["sha256"] == before
+    (tmp_path / "hurdat2.txt").write_text("revised")
+    assert world_identity(tmp_path, smooth_store)["sha256"] != before
+
+
 @pytest.mark.parametrize("name", ["fields.nc", "fields.zarr"])
 def test_a_world_that_does_not_call_itself_simulated_is_real(
     tiny_world: Path, smooth_store: Store, tmp_path: Path, name: str

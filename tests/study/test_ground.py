@@ -8,6 +8,7 @@ import pytest
 from toolkit.backbones.card import backbone_folder
 from toolkit.backbones.weights import load_backbone
 from toolkit.columns import NO_COLUMNS
+from toolkit.errors import UserError
 from toolkit.examples import Examples
 from toolkit.finetune import load_data
 from toolkit.frozen import computed
@@ -119,6 +120,12 @@ def test_every_cut_is_made_once_and_at_other_places(on: Ground) -> None:
     assert on.cut(TRAIN, 0) is on.cut(TRAIN, 0)
     first, second = (on.cut(TRAIN, number).windows for number in (0, 1))
     assert (first.row[:50] != second.row[:50]).mean() > 0.5
+
+
+def test_a_cell_without_a_window_is_refused(on: Ground) -> None:
+    """As `toolkit finetune` refuses it."""
+    with pytest.raises(UserError, match="of the validation part shows one that is not labelled"):
+        taken(on, VALIDATION, ["nobody"])
 
 
 def test_grounds_are_shared_by_the_cells_of_a_process(on: Ground, storms) -> None:

@@ -14,6 +14,7 @@ from toolkit.examples import Examples
 
 SHRINKAGES = (1.0, 10.0, 100.0)
 """Strengths that are tried: with s, the mean of a group of n rows counts n / (n + s) against that of its kind."""
+DAYS_OF_YEAR = 366
 SEASON_FROM_DAYS = 60
 """Rows that cover no more days of the year than this show weather rather than a season."""
 
@@ -28,8 +29,7 @@ def climatology(
     without rows is given what its kind has. Raises `UserError` where no training row knows a target.
     """
     encoder = OneHotEncoder(handle_unknown="ignore").fit(_who(train, kind))
-    day = train.table["time"].dt.day_of_year
-    seasonal = bool(day.max() - day.min() > SEASON_FROM_DAYS)
+    seasonal = _days_covered(train.table["time"].dt.day_of_year) > SEASON_FROM_DAYS
 
     def design(examples: Examples, days: int) -> csr_matrix:
         who = encoder.transform(_who(examples, kind)).tocsr()
@@ -52,6 +52,12 @@ def climatology(
         return pd.DataFrame({"example": np.arange(len(examples)), **stated})
 
     return predict
+
+
+def _days_covered(day_of_year: pd.Series) -> int:
+    """Return how many days of the year lie between the first and the last row, where the longest gap ends the year."""
+    days = np.unique(day_of_year)
+    return int(DAYS_OF_YEAR - np.diff(days, append=days[0] + DAYS_OF_YEAR).max())
 
 
 def _ridge(name: str, train: tuple[csr_matrix, np.ndarray], validation: tuple[csr_matrix, np.ndarray]) -> Ridge:

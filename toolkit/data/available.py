@@ -17,6 +17,7 @@ SURFACE_WINDS = dict.fromkeys(("u10", "10u", "uas", "10m_u_component_of_wind"), 
 """Names of the wind at 10 m, which stands in for that on a pressure level where a source has no other."""
 NEAR_HPA = 150
 """How far from the level asked for another one may be to stand in for it."""
+LABEL_MAPS = "extremes.nc"
 SUFFIXES = (".nc", ".nc4", ".grib", ".grib2", ".grb", ".grb2")
 
 
@@ -35,7 +36,7 @@ def gathered(address: str | Path, stand_ins: Mapping[str, str] = MappingProxyTyp
     Files may hold different variables or different times; `stand_ins` are as in `open_source`. Raises `UserError` where
     one cannot be opened, or where they do not fit together.
     """
-    paths = _files(str(address))
+    paths = field_files(str(address))
     parts = [open_source(path, stand_ins) for path in paths]
     if len(parts) == 1:
         return parts[0]
@@ -73,7 +74,11 @@ def available_fields(ds: xr.Dataset, variables: tuple[str, ...], level_hpa: floa
     return Available(fields, missing, (*fields.attrs["assumptions"], *notes))
 
 
-def _files(address: str) -> list[str]:
+def field_files(address: str) -> list[str]:
+    """Return the files behind an address: itself, those that match a pattern, or the fields in a folder of files.
+
+    Maps of labels that lie beside these are none of them. Raises `UserError` for a pattern that nothing matches.
+    """
     if "://" in address:
         return [address]
     path = Path(address)
@@ -83,7 +88,8 @@ def _files(address: str) -> list[str]:
             raise UserError(f"No file matches '{address}'.")
         return found
     if path.is_dir() and not any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata")):
-        return sorted(str(entry) for entry in path.iterdir() if entry.suffix in SUFFIXES) or [address]
+        held = (entry for entry in path.iterdir() if entry.suffix in SUFFIXES and entry.name != LABEL_MAPS)
+        return sorted(map(str, held)) or [address]
     return [address]
 
 

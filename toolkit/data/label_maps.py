@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from toolkit.data.available import LABEL_MAPS
 from toolkit.data.label_catalogue import Axes, catalogue_events, drawn
 from toolkit.data.label_kinds import KINDS
 from toolkit.data.label_netcdf import DIMENSIONS, file_shares
 from toolkit.data.regrid import regular_grid
 from toolkit.errors import UserError, unknown
 
-MASKS, EVENTS = "extremes.nc", "events.csv"
+EVENTS = "events.csv"
 CATALOGUES = (".csv", ".yaml", ".yml")
 BOX_DEGREES = 2.8125
 ZARR = ("zarr.json", ".zgroup", ".zmetadata")
@@ -74,19 +75,20 @@ def _files(path: Path) -> list[Path]:
     """The files that hold the labels of a path, or the path itself where it is one."""
     if not path.is_dir() or any((path / name).exists() for name in ZARR):
         return [path]
-    if (path / MASKS).exists():
-        return [path / MASKS]
+    if (path / LABEL_MAPS).exists():
+        return [path / LABEL_MAPS]
     if (path / EVENTS).exists():
         raise UserError(
-            f"{path} is a world without {MASKS}: make it again with `toolkit data world`, or name {path / EVENTS} for "
-            f"the boxes of its events."
+            f"{path} is a world without {LABEL_MAPS}: make it again with `toolkit data world`, or name {path / EVENTS} "
+            "for the boxes of its events."
         )
     files = sorted(file for file in path.rglob("*") if file.suffix in (".nc", ".nc4"))
     if not files:
         held = ", ".join(sorted(entry.name for entry in path.iterdir())[:8]) or "nothing"
         raise UserError(
-            f"Folder {path} holds label maps in no layout that is known: no {MASKS} of a simulated world, no NetCDF "
-            f"files of ClimateNetLarge or ClimateNet. It holds: {held}. Catalogues are read by their name, as {EVENTS}."
+            f"Folder {path} holds label maps in no layout that is known: no {LABEL_MAPS} of a simulated world, no "
+            f"NetCDF files of ClimateNetLarge or ClimateNet. It holds: {held}. Catalogues are read by their name, as "
+            f"{EVENTS}."
         )
     return files
 

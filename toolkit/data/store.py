@@ -347,7 +347,7 @@ def _read_metadata(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise _damaged(path, f"store.json cannot be read ({error})") from error
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        raise UserError(f"{path} is not a store of format {FORMAT}. Make it again with `toolkit data prepare`.")
+        raise UserError(f"{path} is not a store of format {FORMAT}. {_anew(path)}")
     if metadata.pop("sha256", None) != (sha256 := _hash(metadata)):
         raise _damaged(path, "store.json was edited")
     return metadata | {"sha256": sha256}
@@ -359,4 +359,8 @@ def _hash(metadata: dict[str, Any]) -> str:
 
 
 def _damaged(path: Path, problem: str) -> UserError:
-    return UserError(f"The store at {path} is damaged: {problem}. Make it again with `toolkit data prepare`.")
+    return UserError(f"The store at {path} is damaged: {problem}. {_anew(path)}")
+
+
+def _anew(path: Path) -> str:
+    return f"Remove {path}, and what needs it makes it again; one of your own is made by `toolkit data prepare`."

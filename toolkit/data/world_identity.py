@@ -43,6 +43,8 @@ def field_attributes(world: Path) -> dict[str, Any]:
 
 
 def _files(world: Path) -> list[Path]:
-    """Return the files beside the fields of a world folder; none where the folder itself is the fields."""
-    source = field_file(world)
-    return [] if source == world else [path for path in world.iterdir() if path != source]
+    """Return the files beside the fields of a world folder; none where the world is the fields alone."""
+    from toolkit.data.available import field_files
+
+    fields = set(map(Path, field_files(str(field_file(world)))))
+    return [] if world in fields else [path for path in world.iterdir() if path not in fields]

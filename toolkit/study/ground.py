@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from toolkit.backbones.card import Card
 from toolkit.config import FinetuneSettings
 from toolkit.data.prepare import cache_folder
+from toolkit.errors import UserError
 from toolkit.evaluate_run import test_examples
 from toolkit.examples import Examples, copies_of, cut_examples, joined
 from toolkit.fit import Seen
@@ -97,10 +98,16 @@ def ground(settings: FinetuneSettings, grid_degrees: float | None) -> Ground:
 
 
 def taken(on: Ground, part: str, groups: Collection[str]) -> Taken:
-    """Return the windows that a cell with these groups has of a part."""
+    """Return the windows that a cell with these groups has of a part; `UserError` where there is none."""
     numbers = range(on.cuts(part, groups))
     cuts = tuple(on.cut(part, number) for number in numbers)
-    return Taken(cuts, tuple(_own(on, part, cut, groups) for cut in cuts))
+    index = tuple(_own(on, part, cut, groups) for cut in cuts)
+    if not any(map(len, index)):
+        raise UserError(
+            f"Every window around the {len(groups)} labelled {on.task.groups} of the {part} part shows one that is not "
+            "labelled. Label more."
+        )
+    return Taken(cuts, index)
 
 
 def see_taken(sets: dict[str, Taken], whole: dict[str, Examples], device: str, card: Card | None) -> See:
