@@ -1,6 +1,6 @@
 """Numbers of examples: to targets and back, the loss of what is known, and tables of what is stated."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ class Rows:
     """Examples without windows."""
 
     truth: pd.DataFrame
+    table: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -40,6 +41,17 @@ def test_what_is_encoded_is_decoded() -> None:
     stated = decode(members, ROWS, TARGETS)
     expected = pd.DataFrame({"example": [0, 1, 2], "ozone": [30.0, 40.0, 60.0], "days": [5.0, 6.0, 5.0]})
     pd.testing.assert_frame_equal(stated, expected, check_dtype=False)
+
+
+def test_a_target_may_lie_around_a_column() -> None:
+    """What is encoded is the departure from it, from the usual value where it is not known, and comes back."""
+    targets = (replace(TARGETS[0], around="so_far"), TARGETS[1])
+    known: Any = Rows(ROWS.truth, pd.DataFrame({"so_far": [35.0, np.nan, 20.0]}))
+    values = encode(known, targets)["values"]
+    np.testing.assert_array_equal(values, [[-0.5, 0], [np.nan, 2], [4, np.nan]])
+    stated = decode(np.nan_to_num(values)[:, None], known, targets)
+    assert stated["ozone"].tolist() == [30, 40, 60]
+    assert stated["days"].tolist() == [5, 6, 5]
 
 
 def test_the_loss_is_the_mean_over_members_and_known_values() -> None:

@@ -25,8 +25,10 @@ from toolkit.scores.numbers import choose_exceedance, keep_exceedances
 from toolkit.split import ByBlock, ByColumn, ByYear, Split
 from toolkit.task import Inputs, Task
 
+SO_FAR = f"{NAME}_mean"
+"""The mean of a station's days so far: networks and regressions may state how far a day is from it."""
 WORLD_COLUMNS = (
-    "mda8_0d", "mda8_m1d", "mda8_m2d", "mda8_mean", "mda8_days", *SEASON,
+    "mda8_0d", "mda8_m1d", "mda8_m2d", SO_FAR, "mda8_days", *SEASON,
     "altitude_m", "type_of_area", "population_density", "nox_emissions",
 )  # fmt: skip
 USUAL_PPB, SPREAD_PPB = 45.0, 12.0
@@ -64,7 +66,7 @@ def _cut(split: Cut, fold: int, own: Split) -> Split:
 
 def _forecast_task(data: Path | None, definition: str, split: Split) -> Task:
     columns = WORLD_COLUMNS if data is None else input_columns(_rows(data, definition), NAME)
-    targets = tuple(Target(f"{NAME}_{lead}d", "ppb", USUAL_PPB, SPREAD_PPB) for lead in LEADS)
+    targets = tuple(Target(f"{NAME}_{lead}d", "ppb", USUAL_PPB, SPREAD_PPB, around=SO_FAR) for lead in LEADS)
     names = [wanted.column for wanted in targets]
     metrics = forecast_metrics(LEADS)
     return Task(
@@ -83,9 +85,9 @@ def _forecast_task(data: Path | None, definition: str, split: Split) -> Task:
         baselines={
             "persistence": persistence,
             "climatology": climatology,
-            "ridge": ridge(names, columns),
-            "random forest": forest(names, columns, trees=100),
-            "gradient boosting": boosting(names, columns),
+            "ridge": ridge(names, columns, around=SO_FAR),
+            "random forest": forest(names, columns, trees=100, around=SO_FAR),
+            "gradient boosting": boosting(names, columns, around=SO_FAR),
         },
         split=split,
         strata=area,

@@ -19,9 +19,9 @@ TARGETS = ["ozone", "days"]
 Make = Callable[[list[str], list[str]], Baseline]
 
 
-def small_forest(targets: list[str], columns: list[str], refit: bool = False) -> Baseline:
+def small_forest(targets: list[str], columns: list[str], refit: bool = False, around: str | None = None) -> Baseline:
     """A forest of few trees."""
-    return forest(targets, columns, trees=30, refit=refit)
+    return forest(targets, columns, trees=30, refit=refit, around=around)
 
 
 FITTED: list[Make] = [ridge, small_forest, boosting]
@@ -67,6 +67,23 @@ def test_they_find_what_is_there(make: Make) -> None:
     assert stated["example"].tolist() == list(range(150))
     for target in TARGETS:
         assert share_explained(stated, test, target) > 0.6
+
+
+@pytest.mark.parametrize("make", [ridge, small_forest, boosting])
+def test_departures_from_a_column_reach_beyond_what_was_shown(make: Callable[..., Baseline]) -> None:
+    """Of places far above all that training had, the departure from their own usual value is right; a gap is taken."""
+    train, validation, test = (rows(200, seed) for seed in range(3))
+    for part, shift in ((train, 0.0), (validation, 60.0), (test, 90.0)):
+        part.table["so_far"] = shift + 10 * np.random.default_rng(9).normal(size=len(part))
+        part.truth["ozone"] += part.table["so_far"]
+    test.table.loc[0, "so_far"] = np.nan
+    with_it, without = (
+        make(["ozone"], [*COLUMNS, "so_far"], around=around)(train, validation)(test) for around in ("so_far", None)
+    )
+    assert np.isfinite(with_it["ozone"]).all()
+    errors = [(stated["ozone"] - test.truth["ozone"])[1:].abs().mean() for stated in (with_it, without)]
+    assert errors[0] < 5
+    assert make is ridge or errors[1] > 20
 
 
 def test_the_mean_of_training_is_stated_of_everything() -> None:

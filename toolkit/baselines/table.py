@@ -1,10 +1,13 @@
 """Numbers without a network: ridge regression, forests and boosted trees on the columns of the examples.
 
 Each is fitted for every target on the training rows that know it. Its settings are those of a small grid that are best
-on the validation rows; where `refit` is asked for, it is then fitted again, so set, on the rows of both parts.
+on the validation rows; where `refit` is asked for, it is then fitted again, so set, on the rows of both parts. Where a
+column is named that targets lie `around`, such as the usual value of a place, the choice is also between the target and
+its departure from that column, which trees cannot find by themselves beyond the values that they were shown.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -38,7 +41,25 @@ MOST_ROWS = 8000
 MOST_TREES = 400
 
 
-def ridge(targets: Sequence[str], columns: Sequence[str], refit: bool = False) -> Baseline:
+@dataclass(frozen=True)
+class Usual:
+    """What a regression states departures from: a column, `otherwise` where that is not known; zero for no column."""
+
+    column: str | None
+    otherwise: float
+
+    def of(self, rows: pd.DataFrame) -> np.ndarray:
+        """Return it for each row (n,)."""
+        if self.column is None:
+            return np.zeros(len(rows))
+        return rows[self.column].fillna(self.otherwise).to_numpy(np.float64)
+
+
+Model = tuple[Usual, Any]
+"""What is usual, and the fitted scikit-learn regression of departures from it."""
+
+
+def ridge(targets: Sequence[str], columns: Sequence[str], refit: bool = False, around: str | None = None) -> Baseline:
     """Return ridge regression of the numbers, standardised or brought to a normal distribution, and of the words."""
 
     def make(numbers: list[str], words: list[str], setting: tuple[float, bool], rows: int) -> Any:
@@ -50,10 +71,12 @@ def ridge(targets: Sequence[str], columns: Sequence[str], refit: bool = False) -
         filled = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), scaled)
         return make_pipeline(_columns(numbers, filled, words, _one_hot()), Ridge(strength))
 
-    return _tuned(targets, columns, make, tuple(product(RIDGES, (False, True))), refit)
+    return _tuned(targets, columns, make, tuple(product(RIDGES, (False, True))), refit, around)
 
 
-def forest(targets: Sequence[str], columns: Sequence[str], trees: int = 300, refit: bool = False) -> Baseline:
+def forest(
+    targets: Sequence[str], columns: Sequence[str], trees: int = 300, refit: bool = False, around: str | None = None
+) -> Baseline:
     """Return a random forest, of which the size of the leaves is chosen."""
 
     def make(numbers: list[str], words: list[str], leaf: float, rows: int) -> Any:
@@ -63,10 +86,12 @@ def forest(targets: Sequence[str], columns: Sequence[str], trees: int = 300, ref
         )
         return make_pipeline(_columns(numbers, filled, words, _one_hot()), model)
 
-    return _tuned(targets, columns, make, LEAVES, refit)
+    return _tuned(targets, columns, make, LEAVES, refit, around)
 
 
-def boosting(targets: Sequence[str], columns: Sequence[str], refit: bool = False) -> Baseline:
+def boosting(
+    targets: Sequence[str], columns: Sequence[str], refit: bool = False, around: str | None = None
+) -> Baseline:
     """Return gradient-boosted trees, which take gaps as they are, of which rate and number are chosen."""
 
     def fit(train: Examples, validation: Examples) -> Callable[[Examples], pd.DataFrame]:
@@ -78,17 +103,18 @@ def boosting(targets: Sequence[str], columns: Sequence[str], refit: bool = False
             coded = _columns(numbers, "passthrough", words, _ordinal()).fit(rows)
             categorical = [False] * len(numbers) + [True] * len(words)
             trials = []
-            for rate in RATES:
+            for usual, rate in product(_usuals(around, rows), RATES):
                 model = HistGradientBoostingRegressor(
                     learning_rate=rate, max_iter=MOST_TREES, l2_regularization=1.0, max_features=0.5,
                     categorical_features=categorical, early_stopping=False, random_state=0,
                 )  # fmt: skip
-                model.fit(coded.transform(rows), true)
-                stages = [_error(said, judge) for said in model.staged_predict(coded.transform(judged))]
-                trials.append((min(stages), int(np.argmin(stages)) + 1, model))
-            _, count, best = min(trials, key=lambda trial: trial[0])
+                model.fit(coded.transform(rows), true - usual.of(rows))
+                said = (usual.of(judged) + stage for stage in model.staged_predict(coded.transform(judged)))
+                stages = [_error(values, judge) for values in said]
+                trials.append((min(stages), int(np.argmin(stages)) + 1, usual, model))
+            _, count, usual, best = min(trials, key=lambda trial: trial[0])
             rows, true = _both((rows, true), (judged, judge)) if refit else (rows, true)
-            models.append(make_pipeline(coded, best.set_params(max_iter=count)).fit(rows, true))
+            models.append(_fitted(usual, make_pipeline(coded, best.set_params(max_iter=count)), rows, true))
         return stating(targets, lambda examples: _stacked(models, examples.table))
 
     return fit
@@ -105,7 +131,7 @@ def mean(targets: Sequence[str]) -> Baseline:
 
 
 def _tuned(
-    targets: Sequence[str], columns: Sequence[str], make: Make, settings: Sequence[Any], refit: bool
+    targets: Sequence[str], columns: Sequence[str], make: Make, settings: Sequence[Any], refit: bool, around: str | None
 ) -> Baseline:
     """Return the baseline that fits a regression for each target, under the setting that suits validation best."""
 
@@ -115,16 +141,32 @@ def _tuned(
             rows, true = _known(train, target)
             judged, judge = _known(validation, target, train)
             numbers, words = _kinds(rows, columns)
-            fitted = [make(numbers, words, setting, len(rows)).fit(rows, true) for setting in settings]
-            best = min(fitted, key=lambda model: _error(model.predict(judged), judge))
-            models.append(best.fit(*_both((rows, true), (judged, judge))) if refit else best)
+            choices = product(_usuals(around, rows), settings)
+            fitted = [_fitted(usual, make(numbers, words, how, len(rows)), rows, true) for usual, how in choices]
+            best = min(fitted, key=lambda model: _error(_said(model, judged), judge))
+            models.append(_fitted(*best, *_both((rows, true), (judged, judge))) if refit else best)
         return stating(targets, lambda examples: _stacked(models, examples.table))
 
     return fit
 
 
-def _stacked(models: Sequence[Any], rows: Any) -> np.ndarray:
-    return np.stack([model.predict(rows) for model in models], axis=1)
+def _usuals(around: str | None, rows: pd.DataFrame) -> tuple[Usual, ...]:
+    """Return what may be usual: nothing, or the column, if any row has a value there."""
+    known = around is not None and rows[around].notna().any()
+    return (Usual(None, 0.0), *((Usual(around, float(rows[around].mean())),) if known else ()))
+
+
+def _fitted(usual: Usual, model: Any, rows: pd.DataFrame, true: np.ndarray) -> Model:
+    return usual, model.fit(rows, true - usual.of(rows))
+
+
+def _said(model: Model, rows: pd.DataFrame) -> np.ndarray:
+    usual, regression = model
+    return usual.of(rows) + regression.predict(rows)
+
+
+def _stacked(models: Sequence[Model], rows: pd.DataFrame) -> np.ndarray:
+    return np.stack([_said(model, rows) for model in models], axis=1)
 
 
 def _both(train: Known, validation: Known) -> Known:
