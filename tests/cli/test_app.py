@@ -37,6 +37,19 @@ def test_help_names_every_command(command) -> None:
         assert f"\n  {name} " in answer.stdout
 
 
+def test_help_states_the_defaults_of_settings(command) -> None:
+    """They are those that a run without the option has."""
+    from toolkit.config import FinetuneSettings
+
+    usual, said = FinetuneSettings(task=""), " ".join(command("finetune", "--help").stdout.split())
+    assert f"full or scratch; {usual.method} by default" in said
+    assert f"or its folder; {usual.backbone} by default" in said
+    assert "Train from scratch too; the default" in said
+    assert "Fit the task's baselines too; the default" in said
+    assert usual.compare
+    assert usual.baselines
+
+
 def test_version_is_that_of_the_package(command) -> None:
     """`--version` prints the installed version and nothing else."""
     from importlib.metadata import version

@@ -25,7 +25,7 @@ def init(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
-    """Write a file with every setting of a command and its default, which of finetune is the task's."""
+    """Write a file with every setting of a command and its default; of finetune, the defaults of a task."""
     from toolkit.config import template
     from toolkit.errors import UserError
     from toolkit.files import write_text

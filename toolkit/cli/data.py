@@ -17,7 +17,9 @@ Variables = Annotated[list[str] | None, typer.Option("--variable", help="Variabl
 def world(
     folder: Annotated[Path, typer.Argument(help="Folder to write; it must not hold anything.")],
     size: Annotated[str, typer.Option(help="tiny, small or large.")] = "small",
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="The same seed gives the same bytes, on the same kind of processor.")
+    ] = 0,
     json: options.Json = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
@@ -40,7 +42,9 @@ def fluid(
     runs: Annotated[int, typer.Option(help="Independent flows, each in a year of its own.")] = 48,
     days: Annotated[int, typer.Option(help="Days of each; there is a frame every six hours.")] = 10,
     rotation: Annotated[float, typer.Option(help="Rotation of the sphere, times that of the Earth.")] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="The same seed gives the same bytes, on the same kind of processor.")
+    ] = 0,
     json: options.Json = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,

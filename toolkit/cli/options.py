@@ -20,7 +20,9 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and sh
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print results as JSON.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Fetch nothing; take what is there.")]
-World = Annotated[Path | None, typer.Option("--world", help="World folder: fields and labels.")]
+World = Annotated[
+    Path | None, typer.Option("--world", help="World folder: fields and labels; the small simulated one by default.")
+]
 Data = Annotated[Path | None, typer.Option("--data", help="File or folder of labels, in place of the world's own.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `toolkit finetune` wrote.")]
 

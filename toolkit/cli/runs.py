@@ -12,7 +12,17 @@ from toolkit.cli.terminal import print_json, told
 
 Fields = Annotated[
     str | None,
-    typer.Option(help="Fields: a NetCDF or GRIB file, a Zarr, a folder; without --data also a pattern or a URL."),
+    typer.Option(
+        help="Fields, for tasks that look at some: a NetCDF or GRIB file, a Zarr, a folder; without --data also a "
+        "pattern or a URL."
+    ),
+]
+Rows = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help="Table of the rows to predict at, for tasks that look at columns of it.",
+    ),
 ]
 
 
@@ -42,7 +52,7 @@ def predict(
     run: options.RunPath,
     out: Annotated[Path, typer.Option(help="Folder to write into.")],
     fields: Fields = None,
-    data: options.Data = None,
+    data: Rows = None,
     threshold: Annotated[
         list[str] | None,
         typer.Option(
@@ -56,7 +66,10 @@ def predict(
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Run a fine-tuned model over whole fields, or at the rows of a table (--data); writes a table, a map and notes."""
+    """Run a fine-tuned model over whole fields, or at the rows of a table (--data).
+
+    Writes a table and notes; of whole fields also a map.
+    """
     from dataclasses import asdict
 
     from toolkit.evaluate_run import recorded, recorded_task

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from toolkit.study.subsets import Subsets
     from toolkit.study.table import StudyTable
 
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Settings of all trainings, and options of the task, such as weight_decay=0.1. Method, backbone, labels "
+        "and seed are the study's own.",
+    ),
+]
 Labels = Annotated[
     str | None,
     typer.Option(
@@ -30,7 +38,7 @@ Methods = Annotated[
         help="Of probe, lora, full, scratch and classical (the task's baselines); without full by default.",
     ),
 ]
-Backbones = Annotated[str | None, typer.Option(metavar="LIST", help="Backbones, shipped ones or folders.")]
+Backbones = Annotated[str | None, typer.Option(metavar="LIST", help="Shipped ones or folders; general-vit by default.")]
 Ladder = Annotated[
     Path | None, typer.Option(metavar="FILE", help="YAML file of the settings to try, {method: [{setting: value}]}.")
 ]
@@ -52,7 +60,7 @@ Scheduler = Annotated[str | None, typer.Option(metavar="ADDRESS", help="Of the d
 def study(
     context: typer.Context,
     task: Annotated[str, typer.Argument(help="Installed task, or the path of a .py file.")],
-    overrides: options.Overrides = None,
+    overrides: Overrides = None,
     config: options.Config = None,
     labels: Labels = None,
     methods: Methods = None,

@@ -18,13 +18,19 @@ if TYPE_CHECKING:
 TaskName = Annotated[
     str, typer.Argument(help="Name of a task (see `toolkit tasks list`), or the path of its .py file.")
 ]
-Method = Annotated[str | None, typer.Option(help="probe, lora, full or scratch.")]
+Method = Annotated[
+    str | None, typer.Option(help="probe, lora, full or scratch; lora by default, where the task has no other.")
+]
 Labels = Annotated[
     int | None, typer.Option(help="How many labelled groups (storms, stations) to train on; all by default.")
 ]
-Backbone = Annotated[str | None, typer.Option(help="Name of a backbone (see `toolkit backbones`), or its folder.")]
-Compare = Annotated[bool | None, typer.Option("--compare/--no-compare", help="Train from scratch too.")]
-Baselines = Annotated[bool | None, typer.Option("--baselines/--no-baselines", help="Fit the task's baselines too.")]
+Backbone = Annotated[
+    str | None, typer.Option(help="Name of a backbone (see `toolkit backbones`) or its folder; general-vit by default.")
+]
+Compare = Annotated[bool | None, typer.Option("--compare/--no-compare", help="Train from scratch too; the default.")]
+Baselines = Annotated[
+    bool | None, typer.Option("--baselines/--no-baselines", help="Fit the task's baselines too; the default.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take; write nothing but the cache.")]
 Pretexts = Annotated[list[str] | None, typer.Option(metavar="NAME[=WEIGHT]", help="Objective; may be repeated.")]
 Worlds = Annotated[list[Path] | None, typer.Option(help="World folder; may be repeated.")]
@@ -48,7 +54,9 @@ def finetune(
     labels: Labels = None,
     backbone: Backbone = None,
     seed: options.Seed = None,
-    epochs: Annotated[float | None, typer.Option(help="Times to go through the training windows.")] = None,
+    epochs: Annotated[
+        float | None, typer.Option(help="Times to go through the training windows; the task's own number by default.")
+    ] = None,
     batch_size: options.BatchSize = None,
     lr: options.Rate = None,
     lora_rank: Annotated[int | None, typer.Option(help="Rank of the LoRA updates.")] = None,

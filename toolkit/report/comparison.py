@@ -120,7 +120,7 @@ def _task(task: TaskTable) -> str:
     head = ("pretext", "seeds", f"{title}{unit}", *(f"minus {other}" for other in others))
     said = (
         f"{metric.meaning[:1].upper()}{metric.meaning[1:]}; {metric.better} is better. "
-        f"A head on {counted(task.labels, f'labelled {task.groups}')}, scored on {task.test_groups:,} others."
+        f"A head on {counted(task.labels, f'labelled {task.groups}')}, scored on {task.test_groups:,} in the test part."
     )
     note = (
         f"Paired differences with their 95 % intervals; {STAR} more than chance (p < 0.05) after Holm's correction "

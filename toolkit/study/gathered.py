@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from toolkit.config import FinetuneSettings
 from toolkit.evaluate import plain_values
 from toolkit.files import write_json, write_text
 from toolkit.metrics import Scores
@@ -108,9 +109,15 @@ def _beside(on: Ground) -> str:
     """Say which labels a budget does not count."""
     return (
         f"Beside the labels that are counted every method has {on.task.groups} to validate on, one for every "
-        f"{VALIDATION_SHARE} of the budget, {FEWEST_VALIDATION_GROUPS} at least; settings are chosen on those of the "
-        "first seed."
+        f"{VALIDATION_SHARE} of the budget, {FEWEST_VALIDATION_GROUPS} at least, and all there are where the budget is "
+        "all; settings are chosen on those of the first seed."
     )
+
+
+def _steps(settings: FinetuneSettings) -> str:
+    """Say what bounds a training, whatever its epochs."""
+    most = f", and at most {settings.limit_batches:,}" if settings.limit_batches else ""
+    return f"Every training takes at least {settings.least_steps:,} steps{most}, unless what was tried says otherwise."
 
 
 def _about(study: Study, on: Ground, root: Path, command: Sequence[str]) -> dict[str, Any]:
@@ -124,6 +131,6 @@ def _about(study: Study, on: Ground, root: Path, command: Sequence[str]) -> dict
         "seeds": study.seeds,
         "budgets": list(study.budgets),
         "backbones": list(study.backbones),
-        "notes": [_beside(on)],
+        "notes": [_beside(on), _steps(study.settings)],
         "subsets_sha256": json.loads(Folders(root).subsets.read_text())["sha256"],
     }
