@@ -10,7 +10,7 @@ import pandas as pd
 from accelerate import PartialState
 
 from toolkit.adapt import trainable_share
-from toolkit.backbones.card import backbone_folder, read_card, shipped
+from toolkit.backbones.card import Card, backbone_folder, read_card, shipped
 from toolkit.backbones.weights import Backbone, load_backbone
 from toolkit.config import FinetuneSettings
 from toolkit.contributions import contributions
@@ -28,6 +28,7 @@ from toolkit.evaluate import (
 from toolkit.examples import Examples, cut_examples, unseen_maps
 from toolkit.fan_out import attempted
 from toolkit.files import write_json
+from toolkit.known_weather import known_weather
 from toolkit.methods import fitted, in_memory
 from toolkit.metrics import Scores
 from toolkit.origin import Material, Origin, gathered_material
@@ -146,10 +147,11 @@ def _results(
     ours: Prediction,
 ) -> dict[str, Any]:
     trainable, total = trainable_share(parts.model)
+    used = None if settings.method == "scratch" else backbone
     return {
         "task": task.name,
         "method": settings.method,
-        "backbone": None if backbone is None or settings.method == "scratch" else backbone.card.name,
+        "backbone": None if used is None else used.card.name,
         "labels": data.rows[TRAIN]["group"].nunique(),
         "groups": task.groups,
         "seed": settings.seed,
@@ -159,7 +161,7 @@ def _results(
         "baseline_differences": {},
         "model": {"parameters": total, "trainable": trainable},
         "thresholds": dict(ours.thresholds),
-        "notes": _notes(task, data),
+        "notes": _notes(task, data) + ([] if used is None else _known(used.card, data)),
     }
 
 
@@ -168,6 +170,10 @@ def _notes(task: Task, data: Data) -> list[str]:
     notes = [f"{count} labelled rows are left out: {why}" for why, count in _left_out(data).items()]
     unseen = unseen_maps(task, data.train)
     return notes + [f"no training window has an example of {name.replace('_', ' ')}" for name in unseen]
+
+
+def _known(card: Card, data: Data) -> list[str]:
+    return known_weather(card, data.material.made_by, data.rows[TEST]["time"])
 
 
 def _left_out(data: Data) -> dict[str, int]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from toolkit.data.prepare import prepared, prepared_maps
 from toolkit.data.store import NO_FIELDS, Store
-from toolkit.data.world_identity import data_identity, world_identity
+from toolkit.data.world_identity import data_identity, made_by, world_identity
 from toolkit.errors import UserError
 from toolkit.labels import LEFT_OUT, checked_labels
 from toolkit.split import NO_PART
@@ -40,7 +40,8 @@ class Material:
     """What examples are cut from.
 
     labels: one row per labelled thing at a time that the store has; part (n,): "train", "validation", "test" or "" for
-    each; left_out: why rows are missing, with counts; label_maps: the fields that are to be predicted.
+    each; left_out: why rows are missing, with counts; label_maps: the fields that are to be predicted; made_by: how the
+    fields say that they were made.
     """
 
     store: Store
@@ -48,6 +49,7 @@ class Material:
     labels: pd.DataFrame
     part: NDArray[np.str_]
     left_out: dict[str, int]
+    made_by: dict[str, Any]
 
     def rows(self, part: str, groups: tuple[str, ...] | None = None) -> NDArray[np.bool_]:
         """Return which rows are in a part, of all its groups or of those named."""
@@ -81,7 +83,8 @@ def gathered_material(task: Task, origin: Origin, grid_degrees: float | None) ->
     part = task.split(labels)
     lost = int((part == NO_PART).sum())
     left_out |= {"too near in time to another part": lost} if lost else {}
-    return Material(store, label_maps, labels, part.to_numpy(str), left_out)
+    said = made_by(origin.world) if task.sees_fields and origin.world else {}
+    return Material(store, label_maps, labels, part.to_numpy(str), left_out, said)
 
 
 def has_field(task: Task, store: Store, labels: pd.DataFrame) -> NDArray[np.bool_]:

@@ -20,7 +20,7 @@ from toolkit.config import PretrainSettings
 from toolkit.data.normalise import Normalisation
 from toolkit.data.prepare import prepared
 from toolkit.data.store import Store
-from toolkit.data.world_identity import field_attributes, world_identity
+from toolkit.data.world_identity import made_by, world_identity
 from toolkit.engine import engine
 from toolkit.errors import UserError
 from toolkit.examine import pretraining_of, write_examinations
@@ -36,7 +36,6 @@ from toolkit.told import Told
 from toolkit.train import Run, Schedule
 
 GRID_TOLERANCE = 1e-3
-MADE_BY = ("source", "size", "seed", "runs", "days", "rotation")
 """What a simulated world says of how it was made."""
 Pretexts = tuple[tuple[Pretext, float], ...]
 
@@ -146,9 +145,8 @@ def _sources(settings: PretrainSettings, weighted: Pretexts, told: Told) -> tupl
     for world in (*settings.worlds, *settings.held_out):
         told.stage(f"preparing fields of {world}")
         store = prepared(world, variables)
-        about = {key: value for key, value in field_attributes(world).items() if key in MADE_BY}
         span = {"from": str(store.time[0])[:10], "to": str(store.time[-1])[:10], "times": len(store.time)}
-        sources.append(Source(world, store, world_identity(world, store) | about | span))
+        sources.append(Source(world, store, world_identity(world, store) | made_by(world) | span))
     spacings = [source.store.latitude_spacing for source in sources]
     if any(abs(spacing / spacings[0] - 1) > GRID_TOLERANCE for spacing in spacings):
         listed = ", ".join(f"{source.world} {source.store.latitude_spacing:g}" for source in sources)

@@ -1,3 +1,4 @@
+import json
 import shutil
 from functools import partial
 from pathlib import Path
@@ -141,6 +142,19 @@ def test_what_was_begun_with_other_settings_is_begun_anew(tiny_plan, tmp_path: P
     begin(comparison.pretraining("masked", 0, 2), work=Work(10, 2))
     assert len((folders.pretraining("masked", 0) / "metrics.jsonl").read_text().splitlines()) == 2
     assert plan_of(comparison, folders, Told()).works == {"masked": Work(10, 2)}
+
+
+def test_seeds_of_other_weather_are_not_averaged(tiny_plan, tmp_path: Path) -> None:
+    """A world that was made anew since another seed was pretrained on it is refused."""
+    comparison, folders = tiny_plan("masked"), Folders(tmp_path)
+    pretrain_cell(comparison.pretraining("masked", 0, 1), folders, Work(10, 1), ())
+    described = folders.features("masked", 0) / "config.json"
+    card = json.loads(described.read_text())
+    card["data"]["worlds"][0]["sha256"] = "0" * 64
+    described.write_text(json.dumps(card))
+    with pytest.raises(UserError, match="was pretrained on other fields or labels than tiny has now"):
+        pretrain_cell(comparison.pretraining("masked", 1, 1), folders, Work(10, 1), ())
+    assert not folders.pretraining("masked", 1).exists()
 
 
 def test_the_scores_of_a_finished_run_are_found_again(done, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def material(seed: int, groups: int = 40) -> Material:
     of = of[rng.permutation(len(of))]
     part, kinds = rng.choice([*PARTS, ""], groups, p=[0.6, 0.2, 0.15, 0.05]), rng.choice(list("abcd"), groups)
     labels = pd.DataFrame({"group": [f"g{k}" for k in of], "kind": kinds[of]})
-    return Material(NO_FIELDS, NO_FIELDS, labels, part[of].astype(str), {})
+    return Material(NO_FIELDS, NO_FIELDS, labels, part[of].astype(str), {}, {})
 
 
 @pytest.fixture

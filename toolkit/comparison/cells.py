@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from toolkit.backbones.card import Card
+from toolkit.backbones.card import Card, read_card
 from toolkit.backbones.known import build_backbone
 from toolkit.backbones.weights import load_backbone, save_backbone
 from toolkit.comparison.plan import NO_WORK, Folders, Work, is_finished, probed_task
@@ -16,6 +16,8 @@ from toolkit.comparison.settings import changed_settings
 from toolkit.compute import operations_of_step
 from toolkit.config import FinetuneSettings, PretrainSettings, Settings
 from toolkit.data.prepare import prepared
+from toolkit.data.world_identity import world_identity
+from toolkit.errors import UserError
 from toolkit.files import made_once, whole_folder, write_json
 from toolkit.finetune_run import run_finetune
 from toolkit.pretexts.draw import normalisation_for, unlabelled
@@ -40,9 +42,10 @@ def counted_step(settings: PretrainSettings, name: str) -> int:
 def pretrain_cell(settings: PretrainSettings, folders: Folders, work: Work, command: Sequence[str]) -> None:
     """Pretrain one backbone, and keep it without what its pretext can hand over: features are compared, not readouts.
 
-    Goes on with what is in its folder.
+    Goes on with what is in its folder. Raises `UserError` where another seed was trained on other fields.
     """
     (pretext,) = settings.pretext
+    _check_worlds(settings, folders)
     run, features = folders.pretraining(pretext, settings.seed), folders.features(pretext, settings.seed)
 
     def make() -> None:
@@ -55,6 +58,18 @@ def pretrain_cell(settings: PretrainSettings, folders: Folders, work: Work, comm
             write_json(temporary / "work.json", asdict(work) | {"seconds": seconds})
 
     made_once(features, make)  # a process that outlived a killed comparison may still be at it
+
+
+def _check_worlds(settings: PretrainSettings, folders: Folders) -> None:
+    (name,) = settings.pretext
+    variables = stored_variables(settings.variables, [pretext_named(name, settings.options.get(name))])
+    now = [world_identity(world, prepared(world, variables))["sha256"] for world in settings.worlds]
+    for features in folders.all_features(name):
+        if [world["sha256"] for world in read_card(features).data["worlds"]] != now:
+            worlds = ", ".join(world.name for world in settings.worlds)
+            raise UserError(
+                f"{features} was pretrained on other fields or labels than {worlds} has now. Take another folder."
+            )
 
 
 def random_cell(settings: PretrainSettings, folder: Path) -> None:

@@ -84,6 +84,10 @@ class Folders:
         """Return the folder of a backbone alone; it is there once the pretraining is finished."""
         return self.root / "features" / f"{pretext}-{seed}"
 
+    def all_features(self, pretext: str) -> list[Path]:
+        """Return the backbones of a pretext that are finished, whatever their seed."""
+        return sorted(self.root.glob(f"features/{pretext}-[0-9]*"))
+
     def probe(self, pretext: str, seed: int, task: str) -> Path:
         """Return the run folder of a probe."""
         return self.root / "probes" / f"{pretext}-{seed}-{task}"

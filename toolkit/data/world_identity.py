@@ -10,6 +10,8 @@ from toolkit.files import sha256
 
 LABELS = (".txt", ".csv", ".nc")
 SIMULATED = "simulated"
+MADE_BY = ("source", "size", "seed", "runs", "days", "rotation")
+"""What simulated fields say of how they were made: equal, and they are the same weather."""
 
 
 def world_identity(world: Path, store: Store) -> dict[str, Any]:
@@ -40,6 +42,11 @@ def field_attributes(world: Path) -> dict[str, Any]:
     options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if zarr else {}
     with xarray.open_dataset(source, chunks=None, **options) as fields:
         return dict(fields.attrs)
+
+
+def made_by(world: Path) -> dict[str, Any]:
+    """Return what the fields of a world say of how they were made."""
+    return {key: value for key, value in field_attributes(world).items() if key in MADE_BY}
 
 
 def _files(world: Path) -> list[Path]:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from toolkit.backbones.card import backbone_folder, read_card
 from toolkit.config import FinetuneSettings
 from toolkit.evaluate import plain_values
 from toolkit.files import write_json, write_text
+from toolkit.known_weather import known_weather
 from toolkit.metrics import Scores
 from toolkit.origin import identity
 from toolkit.split import FEWEST_VALIDATION_GROUPS, TEST, VALIDATION_SHARE
@@ -120,6 +122,15 @@ def _steps(settings: FinetuneSettings) -> str:
     return f"Every training takes at least {settings.least_steps:,} steps{most}, unless what was tried says otherwise."
 
 
+def _known(study: Study, on: Ground) -> list[str]:
+    """Say which weather of the test part a backbone has seen before."""
+    if not on.task.sees_fields:
+        return []
+    times = on.material.labels["time"][on.material.rows(TEST)]
+    cards = (read_card(backbone_folder(name)) for name in study.backbones.values())
+    return [f"{sentence}." for card in cards for sentence in known_weather(card, on.material.made_by, times)]
+
+
 def _about(study: Study, on: Ground, root: Path, command: Sequence[str]) -> dict[str, Any]:
     world = on.origin.world
     recorded = identity(on.task, on.origin, on.material.store)["world"] or {}
@@ -131,6 +142,6 @@ def _about(study: Study, on: Ground, root: Path, command: Sequence[str]) -> dict
         "seeds": study.seeds,
         "budgets": list(study.budgets),
         "backbones": list(study.backbones),
-        "notes": [_beside(on), _steps(study.settings)],
+        "notes": [_beside(on), _steps(study.settings), *_known(study, on)],
         "subsets_sha256": json.loads(Folders(root).subsets.read_text())["sha256"],
     }
