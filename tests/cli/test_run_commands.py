@@ -8,6 +8,7 @@ import yaml
 
 from tasks.hurricane.baselines import BASELINES
 from toolkit.backbones.weights import load_backbone
+from toolkit.data.world_identity import made_by
 from toolkit.runfolder import MARK
 
 
@@ -272,17 +273,25 @@ def test_what_cannot_begin_leaves_the_run_before_it_as_it_was(finetune, tmp_path
 
 
 @pytest.mark.slow
-def test_a_baseline_that_cannot_be_fitted_is_a_note(finetune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The model and the other baselines are scored all the same."""
+def test_what_could_not_be_fitted_and_what_was_seen_before_are_notes(
+    finetune, tiny_world: Path, random_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model and the other baselines are scored all the same; weather known from the pretraining is told."""
 
     def fails(*_: object) -> None:
         raise ValueError("too few storms")
 
     monkeypatch.setitem(BASELINES, "matched template + wind patterns", fails)
-    answer = finetune("--no-compare", "--out", tmp_path / "run", "--json")
+    described = shutil.copytree(random_backbone, tmp_path / "seen") / "config.json"
+    world = made_by(tiny_world) | {"path": "tiny", "from": "2001-01-01", "to": "2099-12-31"}
+    described.write_text(json.dumps(json.loads(described.read_text()) | {"data": {"worlds": [world]}}))
+    answer = finetune("--no-compare", "--backbone", tmp_path / "seen", "--out", tmp_path / "run", "--json")
     assert answer.exit_code == 0, answer.stderr
-    results = json.loads(answer.stdout)
+    results, page = json.loads(answer.stdout), (tmp_path / "run" / "report.html").read_text()
     assert set(results["baselines"]) == set(BASELINES) - {"matched template + wind patterns"}
-    said = "the baseline matched template + wind patterns could not be fitted: ValueError: too few storms"
-    assert said in results["notes"]
-    assert said in (tmp_path / "run" / "report.html").read_text()
+    for said in (
+        "the baseline matched template + wind patterns could not be fitted: ValueError: too few storms",
+        "on tiny, 2001-01-01 to 2099-12-31: 100% of the test part is weather that it has seen",
+    ):
+        assert any(said in note for note in results["notes"])
+        assert said in page
