@@ -35,7 +35,6 @@ def test_worlds_on_different_grids_are_refused(
         ({"window": (96, 96)}, r"A window of 96 x 96 pixels does not fit on a grid of 65 x 128"),
         ({"patch": 8, "pretext": {"lagrangian": 1.0}}, "'lagrangian' needs patches of 4 pixels, not 8"),
         ({"options": {"nextframe": {"hours": [6]}}}, "There are options for nextframe, but"),
-        ({"name": "masked"}, "The name 'masked' is that of a pretext"),
     ],
 )
 def test_what_does_not_fit_is_told_before_anything_is_written(
@@ -44,6 +43,16 @@ def test_what_does_not_fit_is_told_before_anything_is_written(
     """Windows, patches and options that cannot go together are an error that leaves no run folder behind."""
     settings = PretrainSettings(worlds=(tiny_world,), **{"pretext": {"masked": 1.0}, "dim": 16, "depth": 1} | others)
     with pytest.raises(UserError, match=said):
+        run_pretrain(settings, RunFolder(tmp_path / "run", False, False, ()), Told())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_backbone_is_not_called_as_its_examination(tiny_world: Path, other_tiny_world: Path, tmp_path: Path) -> None:
+    """Both have a folder of their name in the run."""
+    settings = PretrainSettings(
+        worlds=(tiny_world,), held_out=(other_tiny_world,), pretext={"inpaint": 1.0}, name="inpaint", dim=16, depth=1
+    )
+    with pytest.raises(UserError, match="The name 'inpaint' is that of a pretext"):
         run_pretrain(settings, RunFolder(tmp_path / "run", False, False, ()), Told())
     assert not (tmp_path / "run").exists()
 

@@ -65,7 +65,7 @@ def test_a_recipe_trains(name: str, era5: Path, tmp_path: Path) -> None:
     assert folder is not None
     steps = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [step["step"] for step in steps] == [0, 1]
-    assert load_backbone(folder).card.name == name
+    assert load_backbone(folder).card.name == f"{name}-era5"
 
 
 def test_atmodist_is_that_of_the_papers() -> None:

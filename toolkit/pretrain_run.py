@@ -118,9 +118,9 @@ def made_ready(settings: PretrainSettings, told: Told) -> Ready:
     """
     if stray := sorted(settings.options.keys() - settings.pretext.keys()):
         raise UserError(f"There are options for {', '.join(stray)}, but it is not among the pretexts of this run.")
-    if settings.name in settings.pretext:
-        raise UserError(f"The name '{settings.name}' is that of a pretext, which has a folder in the run too.")
     named = {name: pretext_named(name, settings.options.get(name)) for name in settings.pretext}
+    if settings.held_out and settings.name in named and named[settings.name].examine:
+        raise UserError(f"The name '{settings.name}' is that of a pretext, which has a folder in the run too.")
     weighted = tuple((named[name], weight) for name, weight in settings.pretext.items())
     shape = shape_of(settings)
     if any(side % shape.patch for side in settings.window):
