@@ -21,6 +21,7 @@ PRETRAINED: Sequence[Sequence[Colour]] = (
 SCRATCH: Sequence[Colour] = (("#ad5510", "#f0a15a"), ("#c4741f", "#d1873f"), ("#7a3a08", "#f7cfa6"))
 CLASSICAL: Sequence[Colour] = (
     ("#6b5aa8", "#b3a4ee"), ("#566472", "#9cabb8"), ("#43337f", "#d6cdfb"), ("#8778bd", "#8d7ed0"),
+    ("#2f3b47", "#ccd5dd"), ("#7a4f9e", "#c79be6"),
 )  # fmt: skip
 METHODS: Mapping[str, tuple[int, str]] = {"lora": (0, "o"), "full": (1, "s"), "probe": (2, "^")}
 """The shade and the marker of a way to adapt."""
@@ -32,10 +33,12 @@ MARKERS: Mapping[str, str] = {
     "v": "M0,1.15L1.1,-.8H-1.1Z",
     "P": "M-.4,-1.2H.4V-.4H1.2V.4H.4V1.2H-.4V.4H-1.2V-.4H-.4Z",
     "p": "M0,-1.2L1.15,-.37L.71,.97H-.71L-1.15,-.37Z",
+    "X": "M-.57,-1.13L0,-.57L.57,-1.13L1.13,-.57L.57,0L1.13,.57L.57,1.13L0,.57L-.57,1.13L-1.13,.57L-.57,0L-1.13,-.57Z",
+    ">": "M1.15,0L-.8,1.1V-1.1Z",
     "h": "M0,-1.2L1.04,-.6V.6L0,1.2L-1.04,.6V-.6Z",
 }
 """Matplotlib's names, and SVG paths about the origin with a radius of about 1."""
-_OF_CLASSICAL = "vPph"
+_OF_CLASSICAL = "vPphX>"
 _SOLID: Sequence[tuple[float, ...]] = ((), (), (9, 2), (9, 2, 2, 2))
 _DASHED: Sequence[tuple[float, ...]] = ((4, 2), (4, 1.5, 1, 1.5), (7, 1.5), (2.5, 1.5))
 _DOTTED: Sequence[tuple[float, ...]] = ((1, 1.6), (1, 3))
