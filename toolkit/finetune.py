@@ -10,7 +10,7 @@ import pandas as pd
 from accelerate import PartialState
 
 from toolkit.adapt import trainable_share
-from toolkit.backbones.card import Card, backbone_folder, read_card, shipped
+from toolkit.backbones.card import backbone_folder, read_card, shipped
 from toolkit.backbones.weights import Backbone, load_backbone
 from toolkit.config import FinetuneSettings
 from toolkit.contributions import contributions
@@ -161,19 +161,16 @@ def _results(
         "baseline_differences": {},
         "model": {"parameters": total, "trainable": trainable},
         "thresholds": dict(ours.thresholds),
-        "notes": _notes(task, data) + ([] if used is None else _known(used.card, data)),
+        "notes": _notes(task, data, used),
     }
 
 
-def _notes(task: Task, data: Data) -> list[str]:
-    """Return what must be said of the labels: rows that are left out, and kinds that nothing could be learned of."""
+def _notes(task: Task, data: Data, used: Backbone | None) -> list[str]:
+    """Return what must be said: rows that are left out, kinds without an example, weather known from pretraining."""
     notes = [f"{count} labelled rows are left out: {why}" for why, count in _left_out(data).items()]
     unseen = unseen_maps(task, data.train)
-    return notes + [f"no training window has an example of {name.replace('_', ' ')}" for name in unseen]
-
-
-def _known(card: Card, data: Data) -> list[str]:
-    return known_weather(card, data.material.made_by, data.rows[TEST]["time"])
+    notes += [f"no training window has an example of {name.replace('_', ' ')}" for name in unseen]
+    return notes + (known_weather(used.card, data.material.made_by, data.rows[TEST]["time"]) if used else [])
 
 
 def _left_out(data: Data) -> dict[str, int]:

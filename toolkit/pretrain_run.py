@@ -36,7 +36,6 @@ from toolkit.told import Told
 from toolkit.train import Run, Schedule
 
 GRID_TOLERANCE = 1e-3
-"""What a simulated world says of how it was made."""
 Pretexts = tuple[tuple[Pretext, float], ...]
 
 
@@ -120,7 +119,10 @@ def made_ready(settings: PretrainSettings, told: Told) -> Ready:
         raise UserError(f"There are options for {', '.join(stray)}, but it is not among the pretexts of this run.")
     named = {name: pretext_named(name, settings.options.get(name)) for name in settings.pretext}
     if settings.held_out and settings.name in named and named[settings.name].examine:
-        raise UserError(f"The name '{settings.name}' is that of a pretext, which has a folder in the run too.")
+        raise UserError(
+            f"The name '{settings.name}' is that of a pretext, whose examination has a folder of that name in the run. "
+            f"Give the backbone another: name={settings.name}-1."
+        )
     weighted = tuple((named[name], weight) for name, weight in settings.pretext.items())
     shape = shape_of(settings)
     if any(side % shape.patch for side in settings.window):

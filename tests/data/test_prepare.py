@@ -131,8 +131,9 @@ def test_the_fields_of_a_folder_are_found(tmp_path: Path, held: tuple[str, ...],
     assert field_file(tmp_path) == tmp_path / found
 
 
-def test_a_folder_without_fields_is_refused(tmp_path: Path) -> None:
-    """The error lists what is there."""
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(UserError, match=r"holds none of fields.zarr.* It holds: notes.txt"):
+@pytest.mark.parametrize("name", ["notes.txt", "extremes.nc"])
+def test_a_folder_without_fields_is_refused(tmp_path: Path, name: str) -> None:
+    """The error lists what is there; maps of labels alone are no fields."""
+    (tmp_path / name).touch()
+    with pytest.raises(UserError, match=rf"holds none of fields.zarr.* It holds: {name}"):
         field_file(tmp_path)

@@ -102,14 +102,14 @@ def boosting(
             numbers, words = _kinds(rows, columns)
             coded = _columns(numbers, "passthrough", words, _ordinal()).fit(rows)
             categorical = [False] * len(numbers) + [True] * len(words)
-            trials = []
+            seen, asked, trials = coded.transform(rows), coded.transform(judged), []
             for usual, rate in product(_usuals(around, rows), RATES):
                 model = HistGradientBoostingRegressor(
                     learning_rate=rate, max_iter=MOST_TREES, l2_regularization=1.0, max_features=0.5,
                     categorical_features=categorical, early_stopping=False, random_state=0,
                 )  # fmt: skip
-                model.fit(coded.transform(rows), true - usual.of(rows))
-                said = (usual.of(judged) + stage for stage in model.staged_predict(coded.transform(judged)))
+                model.fit(seen, true - usual.of(rows))
+                said = (usual.of(judged) + stage for stage in model.staged_predict(asked))
                 stages = [_error(values, judge) for values in said]
                 trials.append((min(stages), int(np.argmin(stages)) + 1, usual, model))
             _, count, usual, best = min(trials, key=lambda trial: trial[0])

@@ -19,10 +19,7 @@ Fields = Annotated[
 ]
 Rows = Annotated[
     Path | None,
-    typer.Option(
-        "--data",
-        help="Table of the rows to predict at, for tasks that look at columns of it.",
-    ),
+    typer.Option("--data", help="Table of the rows to predict at, for tasks that look at columns of it."),
 ]
 
 

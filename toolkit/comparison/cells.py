@@ -68,7 +68,7 @@ def _check_worlds(settings: PretrainSettings, folders: Folders) -> None:
         if [world["sha256"] for world in read_card(features).data["worlds"]] != now:
             worlds = ", ".join(world.name for world in settings.worlds)
             raise UserError(
-                f"{features} was pretrained on other fields or labels than {worlds} has now. Take another folder."
+                f"{features} was pretrained on other fields or labels than {worlds} has now. Name another --out."
             )
 
 

@@ -18,6 +18,7 @@ SURFACE_WINDS = dict.fromkeys(("u10", "10u", "uas", "10m_u_component_of_wind"), 
 NEAR_HPA = 150
 """How far from the level asked for another one may be to stand in for it."""
 LABEL_MAPS = "extremes.nc"
+"""Maps of labels in a world's folder, which are no fields."""
 SUFFIXES = (".nc", ".nc4", ".grib", ".grib2", ".grb", ".grb2")
 
 

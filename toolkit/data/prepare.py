@@ -37,12 +37,12 @@ def field_file(world: Path) -> Path:
     for name in FIELD_FILES:
         if (world / name).exists():
             return world / name
-    from toolkit.data.available import SUFFIXES
+    from toolkit.data.available import field_files
 
     held = sorted(world.iterdir())
     if len(zarrs := [path for path in held if path.suffix == ".zarr"]) == 1:
         return zarrs[0]
-    if any(path.suffix in SUFFIXES for path in held):
+    if field_files(str(world)) != [str(world)]:
         return world
     raise UserError(
         f"{world} is not a world folder: it holds none of {', '.join(FIELD_FILES)}, nor another Zarr, NetCDF or GRIB. "

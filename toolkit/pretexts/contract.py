@@ -94,6 +94,7 @@ class Target:
     make: Callable[[Store], np.ndarray] | None = None
     read: Callable[[np.ndarray, Store, Windows], np.ndarray] | None = None
     stride: int = 1
+    # The winds by name: toolkit.data.sources, which has them, would bring xarray wherever a backbone is loaded.
     made_of: tuple[str, ...] = ("eastward_wind", "northward_wind")
 
 
