@@ -86,6 +86,7 @@ def test_facts_of_the_whole_are_told(done) -> None:
     """The command without how it was gone on with, the world, the labels' file, budgets, and the subsets' hash."""
     (study, _, _), folder, table = done
     assert "stations to validate on, one for every 3" in table.about["notes"][0]
+    assert table.about["notes"][1].startswith("Every training takes 3 to 3 steps")
     assert {name: fact for name, fact in table.about.items() if name != "notes"} == {
         "command": "toolkit study",
         "world": "tiny",

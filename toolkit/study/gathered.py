@@ -118,8 +118,9 @@ def _beside(on: Ground) -> str:
 
 def _steps(settings: FinetuneSettings) -> str:
     """Say what bounds a training, whatever its epochs."""
-    most = f", and at most {settings.limit_batches:,}" if settings.limit_batches else ""
-    return f"Every training takes at least {settings.least_steps:,} steps{most}, unless what was tried says otherwise."
+    least, most = settings.least_steps, settings.limit_batches
+    steps = f"{min(least, most):,} to {most:,}" if most else f"at least {least:,}"
+    return f"Every training takes {steps} steps, unless what was tried says otherwise."
 
 
 def _known(study: Study, on: Ground) -> list[str]:
