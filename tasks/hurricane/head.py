@@ -29,7 +29,7 @@ class CycloneHead(nn.Module):
     the air, the head's displacement is linear in them, in the sine of latitude and in the wind (a vortex drifts through
     the air poleward and westward, a strong one faster): a few numbers fitted to the labels. And the vortices that the
     backbone sees, and the fields it expects later, in which analysis errors have averaged out, are looked at beside
-    the fields that were observed.
+    the fields that were observed; what of logit and wind is linear in them goes straight there.
     """
 
     def __init__(self, given: Given) -> None:
@@ -37,6 +37,9 @@ class CycloneHead(nn.Module):
         super().__init__()
         beside = {name: channels for name, channels in given.readouts.items() if name in (FATE, NEXT_FRAMES)}
         self.pixels = PixelHead(given.spec, 6, beside, bias=(-4.6, 0.0, 0.0, 0.0, 0.0, 0.0))
+        self.straight = nn.Conv2d(sum(beside.values()), 2, 1, bias=False) if beside else None
+        if self.straight:
+            nn.init.zeros_(self.straight.weight)
         moving = 2 * sum(name in given.readouts for name in (FATE, DISPLACEMENT))
         if moving:
             self.drift = nn.Linear(moving + 2, 2)
@@ -46,6 +49,9 @@ class CycloneHead(nn.Module):
     def forward(self, features: Features) -> Tensor:
         """Return the output (b, 6, h, w)."""
         out = self.pixels(features)
+        if self.straight:
+            seen = torch.cat([features.readouts[name] for name in self.pixels.beside], 1)
+            out = torch.cat([out[:, :2] + self.straight(seen), out[:, 2:]], 1)
         moving = _displacements(features.readouts)
         if not moving:
             return out

@@ -46,4 +46,4 @@ POSITION_ERROR_24H = Metric(
 
 METRICS = (*detection_metrics(STORMS), INTENSITY_ERROR, POSITION_ERROR_24H)
 choose = partial(choose_threshold, objects=STORMS)
-"""The threshold at which as many storms are stated as there are."""
+"""The threshold at which a false alarm is as frequent in a window as it is that a storm is missed."""

@@ -31,6 +31,7 @@ TASK = Task(
     completions=COMPLETIONS,
     readouts=(FATE, DISPLACEMENT, NEXT_FRAMES),
     apart_km=STORMS.hit_km,
+    defaults={"lora_blocks": 1},
     figures=FIGURES,
     groups="storms",
     needs="best tracks in hurdat2.txt",

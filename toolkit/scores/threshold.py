@@ -1,11 +1,16 @@
-"""From which probability on a prediction is worth stating: as many are stated as there are objects.
+"""From which probability on a prediction is worth stating: as often a false alarm in a window as an object is missed.
 
-Each method has its own threshold, chosen on validation windows: the one at which it states as many objects as there
-are (a frequency bias of one). A method that states few objects has a good far and a bad pod, one that states many the
-reverse; only where all state as many can both be compared. It is also steadier than the threshold of the highest csi,
-which on the few objects that validate a small budget is often far from the best one for others.
+Each method has its own threshold, chosen on validation windows. A method that states few objects has a good far and a
+bad pod, one that states many the reverse; only where all state as many can both be compared. At one object a window
+this states as many as there are (a frequency bias of one). It is steadier than the threshold of the highest csi, which
+on the few objects that validate a small budget is often far from the best one for others.
+
+Rates, not counts, because windows that validate few objects are not like those of a test: what shows an object that is
+not labelled cannot be used, so the windows that are left show one object each, where those of the test show several.
+As many as there are in them would be too few: with eight storms, a tenth of the others were missed for it.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,7 +18,7 @@ import pandas as pd
 
 from toolkit.errors import UserError
 from toolkit.metrics import check_tables
-from toolkit.scores.matching import Objects
+from toolkit.scores.matching import Objects, matched
 
 
 def keep_likely(predictions: pd.DataFrame, thresholds: Mapping[str, float]) -> pd.DataFrame:
@@ -24,10 +29,10 @@ def keep_likely(predictions: pd.DataFrame, thresholds: Mapping[str, float]) -> p
 def choose_threshold(
     predictions: pd.DataFrame, truth: pd.DataFrame, examples: pd.DataFrame, objects: Objects
 ) -> dict[str, float]:
-    """Return {"probability": p} from which on as many are kept as there are objects, all where there are fewer.
+    """Return {"probability": p}, the highest from which on false alarms / windows >= misses / objects.
 
-    Predictions as probable as the last one come along. Without predictions any threshold is as good: 0.5. Raises
-    UserError if no window holds an object.
+    Where there is none, all predictions are kept; without predictions any threshold is as good: 0.5. Raises `UserError`
+    if no window holds an object, and for a missing column.
     """
     check_tables(predictions, truth, examples)
     if truth.empty:
@@ -37,5 +42,12 @@ def choose_threshold(
         )
     if predictions.empty:
         return {"probability": 0.5}
-    falling = predictions["probability"].sort_values(ascending=False).to_numpy(np.float64)
-    return {"probability": float(falling[min(len(truth), len(falling)) - 1])}
+
+    def false_rather_than_missed(probability: float) -> float:
+        kept = keep_likely(predictions, {"probability": probability})
+        hits = int((matched(kept, truth, objects).km <= objects.hit_km).sum())
+        return (len(kept) - hits) / len(examples) - (len(truth) - hits) / len(truth)
+
+    falling = np.unique(predictions["probability"].to_numpy(np.float64))[::-1]
+    first = bisect_left(falling, 0.0, key=false_rather_than_missed)
+    return {"probability": float(falling[min(first, len(falling) - 1)])}

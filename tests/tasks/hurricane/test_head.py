@@ -110,3 +110,16 @@ def test_an_untrained_displacement_is_the_vortices_or_the_airs() -> None:
     air = CycloneHead(Given(SPEC, {DISPLACEMENT: 2}))(given({DISPLACEMENT: east_north}))
     torch.testing.assert_close(air[:, 2:4], expected)
     assert not CycloneHead(Given(SPEC))(given({}))[:, 1:].any()
+
+
+def test_what_is_linear_in_a_vortex_goes_straight_to_logit_and_wind() -> None:
+    """A weight of the straight way adds as much of its channel to the logit or the wind, and to nothing else."""
+    head = CycloneHead(Given(SPEC, READOUTS))
+    features = given({name: torch.randn(1, channels, 16, 16) for name, channels in READOUTS.items()})
+    before = head(features)
+    fate = features.readouts[head.pixels.beside[0]]
+    for said, weight in ((0, 3.0), (1, -0.5)):
+        head.straight.weight.data.zero_()[said, 2] = weight
+        added = head(features)[:, [0, 1, 4, 5]] - before[:, [0, 1, 4, 5]]
+        torch.testing.assert_close(added[:, said], weight * fate[:, 2], rtol=1e-4, atol=1e-5)
+        assert added.abs().sum((0, 2, 3)).count_nonzero() == 1
