@@ -49,15 +49,13 @@ class CycloneHead(nn.Module):
     def forward(self, features: Features) -> Tensor:
         """Return the output (b, 6, h, w)."""
         out = self.pixels(features)
+        stated, moved = out[:, :2], out[:, 2:4]
         if self.straight:
-            seen = torch.cat([features.readouts[name] for name in self.pixels.beside], 1)
-            out = torch.cat([out[:, :2] + self.straight(seen), out[:, 2:]], 1)
-        moving = _displacements(features.readouts)
-        if not moving:
-            return out
-        known = torch.cat([*moving, features.planes[:, -1:], out[:, 1:2].detach()], 1)
-        moved = self.drift(known.movedim(1, -1)).movedim(-1, 1)
-        return torch.cat([out[:, :2], moved, out[:, 4:]], 1)
+            stated = stated + self.straight(torch.cat([features.readouts[name] for name in self.pixels.beside], 1))
+        if moving := _displacements(features.readouts):
+            known = torch.cat([*moving, features.planes[:, -1:], stated[:, 1:].detach()], 1)
+            moved = self.drift(known.movedim(1, -1)).movedim(-1, 1)
+        return torch.cat([stated, moved, out[:, 4:]], 1)
 
 
 def _displacements(readouts: Mapping[str, Tensor]) -> list[Tensor]:

@@ -7,7 +7,8 @@ on the few objects that validate a small budget is often far from the best one f
 
 Rates, not counts, because windows that validate few objects are not like those of a test: what shows an object that is
 not labelled cannot be used, so the windows that are left show one object each, where those of the test show several.
-As many as there are in them would be too few: with eight storms, a tenth of the others were missed for it.
+As many as there are in them would be too few: with eight simulated storms, one in nine others was missed, while one in
+sixteen statements was false.
 """
 
 from bisect import bisect_left
@@ -29,10 +30,10 @@ def keep_likely(predictions: pd.DataFrame, thresholds: Mapping[str, float]) -> p
 def choose_threshold(
     predictions: pd.DataFrame, truth: pd.DataFrame, examples: pd.DataFrame, objects: Objects
 ) -> dict[str, float]:
-    """Return {"probability": p}, the highest from which on false alarms / windows >= misses / objects.
+    """Return {"probability": p}, where false alarms / windows come to equal misses / objects, or to exceed them.
 
-    Where there is none, all predictions are kept; without predictions any threshold is as good: 0.5. Raises `UserError`
-    if no window holds an object, and for a missing column.
+    It is found by bisection. Where they never do, all predictions are kept; without predictions any threshold is as
+    good: 0.5. Raises `UserError` if no window holds an object, and for a missing column.
     """
     check_tables(predictions, truth, examples)
     if truth.empty:
