@@ -1,12 +1,14 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import xarray as xr
 
+from toolkit.data.prepare import field_file
 from toolkit.data.store import Store
-from toolkit.data.world_identity import data_identity, field_attributes, world_identity
+from toolkit.data.world_identity import data_identity, field_attributes, made_by, world_identity
 
 
 def test_identity_is_that_of_the_content(tiny_world: Path, smooth_store: Store, tmp_path: Path) -> None:
@@ -32,6 +34,23 @@ def test_labels_beside_several_field_files_count(tmp_path: Path, smooth_store: S
     assert world_identity(tmp_path, smooth_store)["sha256"] == before
     (tmp_path / "hurdat2.txt").write_text("revised")
     assert world_identity(tmp_path, smooth_store)["sha256"] != before
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_zarr_is_known_by_what_is_in_it(tiny_world: Path, tmp_path: Path, version: Literal[2, 3]) -> None:
+    """Fields in a folder of any name say how they were made, in both versions of Zarr."""
+    with xr.open_zarr(tiny_world / "fields.zarr", consolidated=False) as fields:
+        fields.isel(time=slice(0, 1)).drop_encoding().to_zarr(
+            tmp_path / "mine", zarr_format=version, consolidated=False
+        )
+        assert field_file(tmp_path / "mine") == tmp_path / "mine"
+        assert made_by(tmp_path / "mine") == made_by(tiny_world) != {}
+
+
+def test_grib_of_any_name_says_nothing_of_itself(tmp_path: Path) -> None:
+    """A file is GRIB by its content: its name does not have it opened as something else."""
+    (tmp_path / "fields.nc").write_bytes(b"GRIB\x00\x00\x00\x02")
+    assert field_attributes(tmp_path) == {}
 
 
 @pytest.mark.parametrize("name", ["fields.nc", "fields.zarr"])

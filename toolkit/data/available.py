@@ -8,6 +8,7 @@ from types import MappingProxyType
 import numpy as np
 import xarray as xr
 
+from toolkit.data.opening import is_zarr
 from toolkit.data.sources import DERIVED, WINDS, open_source, select_fields
 from toolkit.errors import UserError
 
@@ -88,7 +89,7 @@ def field_files(address: str) -> list[str]:
         if not found:
             raise UserError(f"No file matches '{address}'.")
         return found
-    if path.is_dir() and not any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata")):
+    if path.is_dir() and not is_zarr(path):
         held = (entry for entry in path.iterdir() if entry.suffix in SUFFIXES and entry.name != LABEL_MAPS)
         return sorted(map(str, held)) or [address]
     return [address]

@@ -20,13 +20,13 @@ from toolkit.data.available import LABEL_MAPS
 from toolkit.data.label_catalogue import Axes, catalogue_events, drawn
 from toolkit.data.label_kinds import KINDS
 from toolkit.data.label_netcdf import DIMENSIONS, file_shares
+from toolkit.data.opening import is_zarr
 from toolkit.data.regrid import regular_grid
 from toolkit.errors import UserError, unknown
 
 EVENTS = "events.csv"
 CATALOGUES = (".csv", ".yaml", ".yml")
 BOX_DEGREES = 2.8125
-ZARR = ("zarr.json", ".zgroup", ".zmetadata")
 
 
 def open_label_maps(path: Path, kinds: tuple[str, ...], axes: Axes | None = None) -> xr.Dataset:
@@ -73,7 +73,7 @@ def _of_catalogue(
 
 def _files(path: Path) -> list[Path]:
     """The files that hold the labels of a path, or the path itself where it is one."""
-    if not path.is_dir() or any((path / name).exists() for name in ZARR):
+    if not path.is_dir() or is_zarr(path):
         return [path]
     if (path / LABEL_MAPS).exists():
         return [path / LABEL_MAPS]

@@ -15,6 +15,17 @@ from toolkit.errors import UserError
 
 CHUNK_BYTES = 64_000_000
 _ONE_AT_A_TIME = Lock()
+_ZARR = ("zarr.json", ".zgroup", ".zmetadata")
+
+
+def is_zarr(path: Path) -> bool:
+    """Tell whether a folder is a Zarr, of either version, by what is in it."""
+    return any((path / name).exists() for name in _ZARR)
+
+
+def is_grib(path: Path) -> bool:
+    """Tell whether a file is GRIB by how it starts, whatever its name."""
+    return path.is_file() and _start(path) == b"GRIB"
 
 
 def opened(address: str) -> list[xr.Dataset]:
@@ -28,19 +39,23 @@ def opened(address: str) -> list[xr.Dataset]:
         hint = f"Did you mean '{near[0]}'?" if near else f"Folder '{path.parent}' holds nothing of a similar name."
         raise UserError(f"No file '{address}'. {hint}")
     if path.is_dir():
-        if not any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata")):
+        if not is_zarr(path):
             held = ", ".join(sorted(entry.name for entry in path.iterdir())[:8]) or "nothing"
             raise UserError(
                 f"Folder '{address}' is not a Zarr store. It holds: {held}. Name one of its files or stores."
             )
         return [_zarr(address)]
-    with path.open("rb") as stream:
-        start = stream.read(4)
+    start = _start(path)
     if start == b"GRIB":
         return _grib(address)
     if start == b"\x89HDF" or start[:3] == b"CDF":
         return [_netcdf(address, start)]
     raise UserError(f"'{address}' is none of Zarr, NetCDF and GRIB: it starts with {start!r}.")
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(4)
 
 
 def _zarr(address: str) -> xr.Dataset:

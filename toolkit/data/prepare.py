@@ -32,13 +32,14 @@ def field_file(world: Path) -> Path:
     """
     if not world.exists():
         raise UserError(f"There is no world folder {world}. Make one with `toolkit data world {world}`.")
-    if world.is_file() or (world / "zarr.json").exists() or (world / ".zgroup").exists():
-        return world
     for name in FIELD_FILES:
         if (world / name).exists():
             return world / name
     from toolkit.data.available import field_files
+    from toolkit.data.opening import is_zarr
 
+    if world.is_file() or is_zarr(world):
+        return world
     held = sorted(world.iterdir())
     if len(zarrs := [path for path in held if path.suffix == ".zarr"]) == 1:
         return zarrs[0]

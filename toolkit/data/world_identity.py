@@ -33,14 +33,13 @@ def data_identity(data: Path) -> dict[str, Any]:
 
 def field_attributes(world: Path) -> dict[str, Any]:
     """Return what the field file of a world says of itself: its global attributes; none for GRIB and several files."""
-    import xarray
+    from toolkit.data.available import field_files
+    from toolkit.data.opening import is_grib, opened
 
     source = field_file(world)
-    zarr = source.suffix == ".zarr" or (source / "zarr.json").exists()
-    if source.suffix.startswith(".gr") or (source.is_dir() and not zarr):
+    if field_files(str(source)) != [str(source)] or is_grib(source):
         return {}
-    options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if zarr else {}
-    with xarray.open_dataset(source, chunks=None, **options) as fields:
+    with opened(str(source))[0] as fields:
         return dict(fields.attrs)
 
 
