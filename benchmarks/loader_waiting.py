@@ -18,7 +18,8 @@ from toolkit.backbones.contract import Wishes
 from toolkit.backbones.features import FeatureSpec
 from toolkit.backbones.known import shape_named
 from toolkit.config import PretrainSettings
-from toolkit.data.store import Store, write_store
+from toolkit.data.store import Store
+from toolkit.data.store_write import write_store
 from toolkit.pretexts.draw import Recipe, Unlabelled, draw, normalisation_for, unlabelled
 from toolkit.pretexts.known import pretext_named
 from toolkit.pretrain import pretrain
@@ -46,7 +47,7 @@ def drifting_store(folder: Path) -> Store:
         fields[name] = (("time", "latitude", "longitude"), values, {"units": unit})
     time_of = np.datetime64("2000-08-01", "ns") + np.arange(TIMES) * np.timedelta64(6, "h")
     coordinates = {"time": time_of, "latitude": latitude, "longitude": longitude}
-    return write_store(xr.Dataset(fields, coordinates), folder / "store", tuple(fields), None)
+    return write_store(xr.Dataset(fields, coordinates), folder / "store", tuple(fields))
 
 
 def recipe_of(settings: PretrainSettings, store: Store) -> Recipe:

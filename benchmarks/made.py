@@ -25,7 +25,8 @@ from toolkit.backbones.features import FeatureSpec
 from toolkit.backbones.known import build_backbone
 from toolkit.backbones.weights import Backbone, load_backbone, save_backbone
 from toolkit.columns import encode_columns
-from toolkit.data.store import Store, write_store
+from toolkit.data.store import Store
+from toolkit.data.store_write import write_store
 from toolkit.examples import Examples, cut_examples
 from toolkit.fit import batch_index
 from toolkit.heads.features import Features, Given
@@ -59,7 +60,7 @@ def random_store(folder: Path) -> Store:
         "latitude": np.linspace(90, -90, GRID[0] + 1)[:-1] - 90 / GRID[0],
         "longitude": np.arange(GRID[1]) * 360 / GRID[1],
     }
-    return write_store(xr.Dataset(fields, coordinates), folder / "store", names, None)
+    return write_store(xr.Dataset(fields, coordinates), folder / "store", names)
 
 
 def random_labels() -> pd.DataFrame:

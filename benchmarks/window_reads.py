@@ -16,7 +16,8 @@ import xarray as xr
 import xbatcher
 
 from toolkit.data.normalise import Normalisation
-from toolkit.data.store import Store, write_store
+from toolkit.data.store import Store
+from toolkit.data.store_write import write_store
 from toolkit.data.windows import Windows, _copied, read_windows
 
 BATCH, SIDE, FRAMES = 64, 64, 2
@@ -127,7 +128,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         fields = make_fields()
-        store = write_store(fields, Path(folder) / "store", ("vorticity", "divergence"), None)
+        store = write_store(fields, Path(folder) / "store", ("vorticity", "divergence"))
         fields.chunk(time=1).to_zarr(f"{folder}/fields.zarr", zarr_format=2)
         with xr.open_zarr(f"{folder}/fields.zarr", chunks=None) as lazy:
             overlap = {"time": FRAMES - 1, "latitude": SIDE - STRIDE, "longitude": SIDE - STRIDE}

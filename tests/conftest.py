@@ -58,7 +58,7 @@ def smooth_store(tmp_path_factory: pytest.TempPathFactory) -> "Store":
     """Ten days, six-hourly, of smooth random vorticity, divergence and winds on a global 2.8-degree grid."""
     import xarray as xr
 
-    from toolkit.data.store import write_store
+    from toolkit.data.store_write import write_store
 
     rng = np.random.default_rng(0)
     time = np.datetime64("2020-08-01", "ns") + np.arange(40) * np.timedelta64(6, "h")
@@ -82,7 +82,7 @@ def smooth_store(tmp_path_factory: pytest.TempPathFactory) -> "Store":
         )
     coordinates = {"time": time, "latitude": latitude, "longitude": longitude}
     folder = tmp_path_factory.mktemp("smooth")
-    return write_store(xr.Dataset(fields, coords=coordinates), folder / "store", tuple(fields), None)
+    return write_store(xr.Dataset(fields, coords=coordinates), folder / "store", tuple(fields))
 
 
 @pytest.fixture(scope="session")

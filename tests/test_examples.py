@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from toolkit.data.store import NO_FIELDS, Store, write_store
+from toolkit.data.store import NO_FIELDS, Store
+from toolkit.data.store_write import write_store
 from toolkit.errors import UserError
 from toolkit.examples import Examples, cut_examples, joined
 from toolkit.task import Inputs, Placement, Task
@@ -187,7 +188,7 @@ def test_rows_outside_a_region_are_told(
     dataset = xr.Dataset(fields, coords={"time": smooth_store.time.astype("datetime64[ns]")} | place)
     for channel in smooth_store.channels:
         dataset[channel.name].attrs["units"] = channel.units
-    region = write_store(dataset, tmp_path_factory.mktemp("region") / "store", smooth_store.names, None)
+    region = write_store(dataset, tmp_path_factory.mktemp("region") / "store", smooth_store.names)
     examples = cut_examples(small_task, region, storm_labels, np.full(len(storm_labels), True), seed=0)
     anchors = examples.table.index[~examples.table["group"].str.startswith("background")]
     assert set(anchors) <= set(examples.truth["example"])
@@ -274,7 +275,7 @@ def test_maps_are_those_of_the_window(
     named["hour"] = (dimensions, shares * 0 + np.arange(len(later))[:, None, None], {"units": "1"})
     coordinates = {"time": later.astype("M8[ns]"), "latitude": smooth_store.latitude}
     dataset = xr.Dataset(named, coordinates | {"longitude": smooth_store.longitude})
-    maps = write_store(dataset, tmp_path / "maps", ("north", "hour"), None)
+    maps = write_store(dataset, tmp_path / "maps", ("north", "hour"))
     examples = cut_examples(row_task, smooth_store, stations, few(stations), seed=0, label_maps=maps)
     found = examples.maps((24, 48))
     assert found.shape == (len(examples), 2, 2, 16, 16)

@@ -16,7 +16,8 @@ from toolkit.backbones.weights import Backbone, load_backbone, save_backbone
 from toolkit.columns import fit_columns
 from toolkit.config import FinetuneSettings
 from toolkit.data.normalise import Normalisation
-from toolkit.data.store import NO_FIELDS, Store, write_store
+from toolkit.data.store import NO_FIELDS, Store
+from toolkit.data.store_write import write_store
 from toolkit.errors import UserError
 from toolkit.examples import Examples, cut_examples
 from toolkit.finetune_run import run_finetune

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 from toolkit.baselines.candidates import FIELDS, Candidates
-from toolkit.data.store import write_store
+from toolkit.data.store_write import write_store
 from toolkit.data.windows import Windows
 from toolkit.examples import Examples, cut_examples
 from toolkit.geodesy import displaced, distance_km
@@ -74,7 +74,7 @@ def made_up_world(folder: Path, noise: float) -> dict[str, Examples]:
     }
     time = np.concatenate([np.unique(table["time"]) for _, table in seasons.values()]).astype("datetime64[ns]")
     dataset = xr.Dataset(variables, {"time": time, "latitude": LATITUDE, "longitude": LONGITUDE}, GAPPY)
-    store = write_store(dataset, folder / "store", FIELDS.names, None)
+    store = write_store(dataset, folder / "store", FIELDS.names)
     labels = pd.concat([table for _, table in seasons.values()], ignore_index=True)
     return {
         part: cut_examples(TASK, store, labels, (labels["time"].dt.year == year).to_numpy(), 0)
@@ -92,7 +92,7 @@ def reflect(examples: Examples, folder: Path) -> Examples:
     }
     old, place = examples.windows, {"latitude": examples.store.latitude, "longitude": examples.store.longitude}
     coordinates = {"time": examples.store.time.astype("datetime64[ns]")} | place
-    store = write_store(xr.Dataset(variables, coordinates, {"missing_data": True}), folder, FIELDS.names, None)
+    store = write_store(xr.Dataset(variables, coordinates, {"missing_data": True}), folder, FIELDS.names)
     windows = Windows(
         old.time, len(examples.store.latitude) - old.size[0] - old.row, old.column, ~old.mirrored, old.size
     )

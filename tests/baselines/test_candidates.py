@@ -10,7 +10,8 @@ import pytest
 import xarray as xr
 
 from toolkit.baselines.candidates import FIELDS, find_candidates
-from toolkit.data.store import Store, write_store
+from toolkit.data.store import Store
+from toolkit.data.store_write import write_store
 from toolkit.errors import UserError
 from toolkit.examples import Examples
 
@@ -45,6 +46,6 @@ def test_a_field_that_the_store_lacks_is_named(world: dict[str, Examples], tmp_p
     coordinates = {"time": store.time[:4].astype("datetime64[ns]"), "latitude": store.latitude}
     coordinates |= {"longitude": store.longitude}
     gappy = {"missing_data": True}
-    calm: Store = write_store(xr.Dataset(fields, coordinates, gappy), tmp_path / "store", FIELDS.names[:2], None)
+    calm: Store = write_store(xr.Dataset(fields, coordinates, gappy), tmp_path / "store", FIELDS.names[:2])
     with pytest.raises(UserError, match="eastward_wind"):
         find_candidates(replace(world["train"], store=calm), 110)

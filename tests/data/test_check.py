@@ -9,7 +9,7 @@ import xarray as xr
 from toolkit.data import store as store_module
 from toolkit.data.check import Finding, check_fields, check_store
 from toolkit.data.normalise import Normalisation
-from toolkit.data.store import write_store
+from toolkit.data.store_write import write_store
 
 STATISTICS = Normalisation(("vorticity", "divergence"), ("s-1", "s-1"), (0.0, 0.0), (2e-5, 1e-5))
 
@@ -127,7 +127,7 @@ def test_a_finding_reads_as_a_sentence() -> None:
 
 def test_a_store_is_checked_with_its_own_statistics(tmp_path: Path) -> None:
     """A sound store has no finding; one whose values were changed shows the hash and the value."""
-    store = write_store(fields(), tmp_path / "store", STATISTICS.names, None)
+    store = write_store(fields(), tmp_path / "store", STATISTICS.names)
     assert check_store(store) == []
     values = np.load(tmp_path / "store" / "values.npy", mmap_mode="r+")
     values[4, 1, 2, 3] = 60000

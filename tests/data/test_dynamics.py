@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from toolkit.data.differences import finite_difference_vorticity_divergence
-from toolkit.data.dynamics import derive_vorticity_divergence
+from toolkit.data.dynamics import derivation
 from toolkit.data.harmonics import spectral_vorticity_divergence
 from toolkit.geodesy import EARTH_RADIUS_M
 
@@ -83,13 +83,26 @@ def test_leading_dimensions_and_precision_are_kept(derive: Derivation, make_grid
 def test_the_method_follows_the_data(make_grid: MakeGrid) -> None:
     """Global and complete winds get harmonics; a gap or a region gets differences; each says so."""
     latitude, longitude = make_grid("with poles", 19)
+    said = {
+        derivation(latitude, longitude, complete=True): (spectral_vorticity_divergence, "spherical harmonics"),
+        derivation(latitude[3:], longitude, complete=True): (
+            finite_difference_vorticity_divergence,
+            "the grid is not a global one",
+        ),
+        derivation(latitude, longitude, complete=False): (
+            finite_difference_vorticity_divergence,
+            "the winds have gaps",
+        ),
+    }
+    for (method, sentence), (wanted, reason) in said.items():
+        assert method is wanted
+        assert sentence.endswith(reason)
+
+
+def test_a_gap_stays_where_it_is(make_grid: MakeGrid) -> None:
+    """Differences lose the point that is missing and those whose only neighbour it is, and no other."""
+    latitude, longitude = make_grid("with poles", 19)
     u, v = np.random.default_rng(1).normal(0, 10, (2, 19, 36))
-    derived = derive_vorticity_divergence(u, v, latitude, longitude)
-    np.testing.assert_array_equal(derived.vorticity, spectral_vorticity_divergence(u, v, latitude, longitude)[0])
-    assert derived.method.endswith("spherical harmonics")
-    region = derive_vorticity_divergence(u[3:], v[3:], latitude[3:], longitude)
-    assert region.method.endswith("the grid is not a global one")
     u[4, 4] = np.nan
-    gappy = derive_vorticity_divergence(u, v, latitude, longitude)
-    assert gappy.method.endswith("the winds have gaps")
-    assert np.isfinite(gappy.divergence).sum() == u.size - 3
+    _, divergence = finite_difference_vorticity_divergence(u, v, latitude, longitude)
+    assert np.isfinite(divergence).sum() == u.size - 3

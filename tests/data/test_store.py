@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolkit.data import store as store_module
-from toolkit.data.store import NO_FIELDS, as_dataset, open_store, time_blocks, verify, write_store
+from toolkit.data.store import NO_FIELDS, as_dataset, open_store, time_blocks, verify
+from toolkit.data.store_write import write_store
 from toolkit.errors import UserError
 
 WIND = ("vorticity", "divergence")
@@ -43,14 +44,13 @@ def with_values(values: np.ndarray, units: str = "s-1") -> xr.Dataset:
 
 
 def test_a_store_gives_back_what_was_written(tmp_path: Path) -> None:
-    """Coordinates, units and years come back exactly, values within half a unit of float16's last place."""
+    """Coordinates and units come back exactly, values within half a unit of float16's last place."""
     source = fields()
-    source.attrs["level_hpa"] = 850
-    written = write_store(source, tmp_path / "store", WIND, None)
+    written = write_store(source, tmp_path / "store", WIND)
     opened = open_store(tmp_path / "store")
     assert opened.names == WIND
     assert {channel.units for channel in opened.channels} == {"s-1"}
-    assert (opened.level_hpa, opened.train_years, opened.missing_data) == (850, (2000, 2001, 2002), False)
+    assert opened.missing_data is False
     assert opened.sha256 == written.sha256
     np.testing.assert_array_equal(opened.time, source["time"].to_numpy())
     np.testing.assert_array_equal(opened.latitude, source["latitude"])
@@ -69,7 +69,7 @@ def test_float16_error_is_bounded(
     """A field of any size keeps 11 bits of its distance from the offset, down to an absolute error."""
     rng = np.random.default_rng(seed)
     values = ((rng.standard_normal((3, 4, 6)) + centre) * 10.0**exponent).astype(np.float32)
-    store = write_store(with_values(values), tmp_path_factory.mktemp("s") / "store", ("vorticity",), None)
+    store = write_store(with_values(values), tmp_path_factory.mktemp("s") / "store", ("vorticity",))
     scale, offset = store.channels[0].scale, store.channels[0].offset
     assert np.log2(scale) == round(np.log2(scale))
     got = np.stack([store.frame(i)[0] for i in range(3)]).astype(np.float64)
@@ -82,7 +82,7 @@ def test_float16_error_is_bounded(
 def test_zero_stays_zero(tmp_path: Path) -> None:
     """A field that is often 0, such as rain, has exact zeros."""
     rain = np.maximum(np.random.default_rng(0).standard_normal((4, 4, 6)), 0).astype(np.float32)
-    store = write_store(with_values(rain, "mm"), tmp_path / "store", ("vorticity",), None)
+    store = write_store(with_values(rain, "mm"), tmp_path / "store", ("vorticity",))
     np.testing.assert_array_equal(np.stack([store.frame(i)[0] for i in range(4)]) == 0, rain == 0)
 
 
@@ -99,25 +99,23 @@ def test_one_pass_fits_a_field_that_grows(
     values = (sizes[:, None, None] * (1 + np.arange(24).reshape(4, 6) / 30)).astype(np.float32)
     source = with_values(values)
     source.attrs["missing_data"] = True
-    store = write_store(source, tmp_path / "store", ("vorticity",), None)
+    store = write_store(source, tmp_path / "store", ("vorticity",))
     got = np.stack([store.frame(i)[0] for i in range(5)])
     bound = np.abs(values - store.channels[0].offset) * 2**-11 + store.channels[0].scale * 2**-23
     np.testing.assert_array_equal(np.isnan(got), np.isnan(values))
     assert (np.abs(got - values)[~np.isnan(values)] <= bound[~np.isnan(values)]).all()
 
 
-def test_statistics_are_of_the_training_years_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mean and deviation equal NumPy's over finite values of the years asked for, whatever the other years hold."""
+def test_statistics_are_of_all_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mean and deviation equal NumPy's over all finite values, however the times are cut into blocks."""
     monkeypatch.setattr(store_module, "BLOCK_BYTES", 1500)
     source = fields()
     source.attrs["missing_data"] = True
     source["vorticity"][1, :3] = np.nan
-    training = np.isin(source["time"].dt.year, [2000, 2002])
-    source["divergence"][~training] *= 50
-    store = write_store(source, tmp_path / "store", WIND, {2000, 2002, 1999})
-    assert store.train_years == (2000, 2002)
+    source["divergence"][4:] *= 50
+    store = write_store(source, tmp_path / "store", WIND)
     for channel in store.channels:
-        values = source[channel.name].to_numpy()[training].astype(np.float64)
+        values = source[channel.name].to_numpy().astype(np.float64)
         np.testing.assert_allclose(channel.mean, np.nanmean(values), rtol=1e-9)
         np.testing.assert_allclose(channel.standard_deviation, np.nanstd(values), rtol=1e-9)
     assert store.normalisation.mean == tuple(channel.mean for channel in store.channels)
@@ -128,7 +126,7 @@ def test_declared_missing_data_stays_missing(tmp_path: Path) -> None:
     source = fields()
     source.attrs["missing_data"] = True
     source["vorticity"][3, 2:4, 5] = np.nan
-    store = write_store(source, tmp_path / "store", WIND, None)
+    store = write_store(source, tmp_path / "store", WIND)
     assert store.missing_data
     np.testing.assert_array_equal(np.isnan(store.frame(3)[0]), np.isnan(source["vorticity"][3]))
 
@@ -140,7 +138,7 @@ def test_a_value_that_may_not_be_there_is_refused(tmp_path: Path, bad: float, de
     source.attrs["missing_data"] = declared
     source["divergence"][2, 0, :4] = bad
     with pytest.raises(UserError, match=rf"'divergence' has 4 {word} values at 2000-08-28T00:00:00"):
-        write_store(source, tmp_path / "store", WIND, None)
+        write_store(source, tmp_path / "store", WIND)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -150,33 +148,30 @@ def _drop_units(source: xr.Dataset) -> xr.Dataset:
 
 
 @pytest.mark.parametrize(
-    ("change", "variables", "years", "message"),
+    ("change", "variables", "message"),
     [
-        (lambda d: d, ("vortcity",), None, "No variable 'vortcity'. Did you mean 'vorticity'"),
+        (lambda d: d, ("vortcity",), "No variable 'vortcity'. Did you mean 'vorticity'"),
         (
             lambda d: d.transpose("time", "longitude", "latitude"),
             WIND,
-            None,
             "has dimensions .*'longitude', 'lat",
         ),
-        (_drop_units, WIND, None, "'vorticity' has no units"),
-        (lambda d: d.isel(time=[0, 1, 1, 2]), WIND, None, "2000-04-30T00:00:00 follows 2000-04-30T00:00:00"),
-        (lambda d: d.isel(longitude=[0, 1, 3]), WIND, None, "longitude does not ascend in even steps"),
-        (lambda d: d.isel(latitude=slice(None, None, -1)), WIND, None, "latitude does not descend in even steps"),
-        (lambda d: d, WIND, [1979], r"training years \[1979\]. The data has 2000 to 2002"),
-        (lambda d: d.assign(divergence=xr.zeros_like(d["divergence"])), WIND, None, "'divergence' has standard dev"),
+        (_drop_units, WIND, "'vorticity' has no units"),
+        (lambda d: d.isel(time=[0, 1, 1, 2]), WIND, "2000-04-30T00:00:00 follows 2000-04-30T00:00:00"),
+        (lambda d: d.isel(longitude=[0, 1, 3]), WIND, "longitude does not ascend in even steps"),
+        (lambda d: d.isel(latitude=slice(None, None, -1)), WIND, "latitude does not descend in even steps"),
+        (lambda d: d.assign(divergence=xr.zeros_like(d["divergence"])), WIND, "'divergence' has standard dev"),
     ],
 )
 def test_what_a_store_cannot_hold_is_refused(
     tmp_path: Path,
     change: Callable[[xr.Dataset], xr.Dataset],
     variables: tuple[str, ...],
-    years: list[int] | None,
     message: str,
 ) -> None:
     """Each fault is one clear error, and no file appears."""
     with pytest.raises(UserError, match=message):
-        write_store(change(fields()), tmp_path / "store", variables, years)
+        write_store(change(fields()), tmp_path / "store", variables)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -184,19 +179,19 @@ def test_maps_may_be_constant(tmp_path: Path) -> None:
     """A label that is nowhere, everywhere or unknown throughout is stored as it is, where a field would be refused."""
     for name, value in (("nowhere", 0.0), ("everywhere", 1.0), ("unknown", np.nan)):
         source = with_values(np.full((3, 4, 6), value, np.float32), "1").assign_attrs(missing_data=True)
-        store = write_store(source, tmp_path / name, ("vorticity",), None, may_be_constant=True)
+        store = write_store(source, tmp_path / name, ("vorticity",), may_be_constant=True)
         np.testing.assert_array_equal(store.frame(1)[0], np.full((4, 6), value, np.float32))
         with pytest.raises(UserError):
-            write_store(source, tmp_path / "field", ("vorticity",), None)
+            write_store(source, tmp_path / "field", ("vorticity",))
     assert NO_FIELDS.values.size == len(NO_FIELDS.time) == len(NO_FIELDS.names) == 0
 
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
     """Writing over something is refused and changes nothing; an empty folder may be filled."""
     (tmp_path / "store").mkdir()
-    first = write_store(fields(), tmp_path / "store", WIND, None)
+    first = write_store(fields(), tmp_path / "store", WIND)
     with pytest.raises(UserError, match="is already there"):
-        write_store(fields(3), tmp_path / "store", WIND, None)
+        write_store(fields(3), tmp_path / "store", WIND)
     assert open_store(tmp_path / "store").sha256 == first.sha256
 
 
@@ -222,13 +217,13 @@ def _other_values(folder: Path) -> None:
         (_other_values, "damaged: values.npy holds float16"),
         (lambda folder: (folder / "values.npy").unlink(), "damaged: values.npy cannot be read"),
         (lambda folder: (folder / "store.json").write_text('{"time": ['), "damaged: store.json cannot be read"),
-        (lambda folder: (folder / "store.json").write_text("{}"), "is not a store of format 1"),
+        (lambda folder: (folder / "store.json").write_text("{}"), "is not a store of format 2"),
         (lambda folder: (folder / "store.json").unlink(), "No training store at"),
     ],
 )
 def test_a_damaged_store_is_not_opened(tmp_path: Path, damage: Callable[[Path], None], message: str) -> None:
     """A store that is missing, cut short or edited is refused with the remedy."""
-    write_store(fields(), tmp_path / "store", WIND, None)
+    write_store(fields(), tmp_path / "store", WIND)
     damage(tmp_path / "store")
     with pytest.raises(UserError, match=message + r".*toolkit data prepare"):
         open_store(tmp_path / "store")
@@ -236,7 +231,7 @@ def test_a_damaged_store_is_not_opened(tmp_path: Path, damage: Callable[[Path], 
 
 def test_verify_finds_one_changed_bit(tmp_path: Path) -> None:
     """A value changed in place keeps the size, and only the full check sees it."""
-    store = write_store(fields(), tmp_path / "store", WIND, None)
+    store = write_store(fields(), tmp_path / "store", WIND)
     values = np.load(tmp_path / "store" / "values.npy", mmap_mode="r+")
     values.view(np.uint16)[3, 1, 2, 2] ^= 1
     values.flush()
@@ -246,14 +241,14 @@ def test_verify_finds_one_changed_bit(tmp_path: Path) -> None:
 
 
 def test_the_hash_follows_values_and_metadata(tmp_path: Path) -> None:
-    """Equal content has equal hashes; other values or other training years have others."""
+    """Equal content has equal hashes; other values or other times have others."""
     other = fields()
     other["vorticity"][0, 0, 0] += 1e-5
     stores = [
-        write_store(fields(), tmp_path / "a", WIND, None),
-        write_store(fields(), tmp_path / "b", WIND, None),
-        write_store(other, tmp_path / "c", WIND, None),
-        write_store(fields(), tmp_path / "d", WIND, [2000]),
+        write_store(fields(), tmp_path / "a", WIND),
+        write_store(fields(), tmp_path / "b", WIND),
+        write_store(other, tmp_path / "c", WIND),
+        write_store(fields(step_hours=6), tmp_path / "d", WIND),
     ]
     assert stores[0].sha256 == stores[1].sha256
     assert len({store.sha256 for store in stores}) == 3
@@ -261,8 +256,8 @@ def test_the_hash_follows_values_and_metadata(tmp_path: Path) -> None:
 
 def test_spacing_and_wrap_follow_from_the_coordinates(tmp_path: Path) -> None:
     """A global grid wraps, a region does not; spacings are in degrees."""
-    world = write_store(fields(), tmp_path / "world", WIND, None)
-    region = write_store(fields().isel(longitude=slice(2, 9)), tmp_path / "region", WIND, None)
+    world = write_store(fields(), tmp_path / "world", WIND)
+    region = write_store(fields().isel(longitude=slice(2, 9)), tmp_path / "region", WIND)
     assert (world.latitude_spacing, world.longitude_spacing, world.wraps) == (22.5, 22.5, True)
     assert (region.longitude_spacing, region.wraps) == (22.5, False)
 
@@ -272,16 +267,16 @@ def test_a_store_is_its_own_source(tmp_path: Path) -> None:
     source = fields()
     source["vorticity"] += 3
     source["divergence"][2, 1, 1] = np.nan
-    source.attrs |= {"missing_data": True, "level_hpa": 700.0}
-    store = write_store(source, tmp_path / "first", WIND, [2000])
-    again = write_store(as_dataset(store), tmp_path / "again", WIND, [2000])
+    source.attrs |= {"missing_data": True}
+    store = write_store(source, tmp_path / "first", WIND)
+    again = write_store(as_dataset(store), tmp_path / "again", WIND)
     np.testing.assert_array_equal(again.values.view(np.uint16), store.values.view(np.uint16))
-    assert (again.level_hpa, again.missing_data) == (700.0, True)
+    assert again.missing_data is True
 
 
 def test_another_process_gets_the_path_not_the_values(tmp_path: Path) -> None:
     """A pickled store is small and opens the same files."""
-    store = write_store(fields(rows=50, columns=90), tmp_path / "store", WIND, None)
+    store = write_store(fields(rows=50, columns=90), tmp_path / "store", WIND)
     sent = pickle.dumps(store)
     assert len(sent) < 1000
     np.testing.assert_array_equal(pickle.loads(sent).values, store.values)
@@ -309,7 +304,7 @@ def test_writing_takes_the_memory_of_a_block(tmp_path: Path, monkeypatch: pytest
         values = rng.standard_normal((times, 64, 128), chunks=(4, 64, 128), dtype=np.float32)
         source = source.assign({name: source[name].copy(data=values * np.float32(1e-5)) for name in WIND})
         tracemalloc.start()
-        write_store(source, tmp_path / str(times), WIND, None)
+        write_store(source, tmp_path / str(times), WIND)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]
@@ -322,13 +317,13 @@ def test_real_fields_keep_their_detail(tmp_path: Path, real_data: Path, file: st
     with xr.open_dataset(real_data / "fields" / f"era5_{file}_2025120100_0.25x0.25.nc") as real:
         values = next(iter(real.data_vars.values())).expand_dims(time=[np.datetime64("2025-12-01", "ns")]).load()
     source = values.assign_attrs(units=units).to_dataset(name="field")
-    store = write_store(source, tmp_path / "store", ("field",), None)
+    store = write_store(source, tmp_path / "store", ("field",))
     assert store.wraps
     np.testing.assert_allclose(store.frame(0)[0], values[0], rtol=0, atol=error)
 
 
 def test_metadata_is_plain_json(tmp_path: Path) -> None:
     """store.json reads as JSON with times a person can read."""
-    write_store(fields(), tmp_path / "store", WIND, None)
+    write_store(fields(), tmp_path / "store", WIND)
     metadata = json.loads((tmp_path / "store" / "store.json").read_text())
     assert metadata["time"][1] == "2000-04-30T00:00:00"

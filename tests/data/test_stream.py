@@ -8,7 +8,7 @@ import xarray as xr
 from toolkit.data import store as store_module
 from toolkit.data.normalise import Normalisation
 from toolkit.data.regrid import regridding, regular_grid
-from toolkit.data.store import write_store
+from toolkit.data.store_write import write_store
 from toolkit.data.stream import Block, Stream, blocks, channels_of, nearest_frames
 from toolkit.data.windows import read_windows, window_at
 from toolkit.errors import UserError
@@ -73,7 +73,7 @@ def test_a_single_time_says_so() -> None:
 def test_values_are_read_as_from_a_training_store(tmp_path: Path) -> None:
     """Windows of the stream are those of a training store made of the same fields."""
     ds = dataset((0, 6, 12))
-    trained = write_store(ds, tmp_path / "store", NORMALISATION.names, None)
+    trained = write_store(ds, tmp_path / "store", NORMALISATION.names)
     (block,) = blocks(stream(ds))
     where = ([trained.time[2]] * 3, [50, 0, -40], [10, 200, 350], (8, 8), (-6, 0))
     index = np.arange(3)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.data.normalise import Normalisation
-from toolkit.data.store import Store, write_store
+from toolkit.data.store import Store
+from toolkit.data.store_write import write_store
 from toolkit.data.windows import Windows, frames_at, read_windows, to_degrees, to_pixels, window_at, window_latitudes
 from toolkit.errors import UserError
 
@@ -29,7 +30,7 @@ def make_store(folder: Path, columns: int = COLUMNS, latitude: np.ndarray | None
     }
     time = np.datetime64("2020-08-01T00", "ns") + np.arange(TIMES) * np.timedelta64(6, "h")
     coordinates = {"time": time, "latitude": latitude, "longitude": np.arange(columns) * 10.0}
-    return write_store(xr.Dataset(values, coords=coordinates), folder / "store", NAMES, None)
+    return write_store(xr.Dataset(values, coords=coordinates), folder / "store", NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,7 @@ def test_a_field_that_mirrors_itself_reads_alike_on_both_sides(tmp_path: Path) -
         {"vorticity": (("time", "latitude", "longitude"), values, {"units": "s-1"})},
         coords={"time": np.arange(TIMES).astype("datetime64[h]"), "latitude": latitude, "longitude": longitude},
     )
-    twin = write_store(source.astype(np.float32), tmp_path / "store", ("vorticity",), None)
+    twin = write_store(source.astype(np.float32), tmp_path / "store", ("vorticity",))
     pair = window_at(twin, twin.time[[0, 0]], [20.0, -20.0], [100.0, 100.0], (5, 7))
     north, south = read_windows(twin, pair, np.arange(2))
     np.testing.assert_allclose(north, south, atol=1e-5)

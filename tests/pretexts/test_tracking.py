@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 from numpy.typing import NDArray
 
-from toolkit.data.store import Store, write_store
+from toolkit.data.store import Store
+from toolkit.data.store_write import write_store
 from toolkit.errors import UserError
 from toolkit.geodesy import displaced, displacement_km, distance_km
 from toolkit.pretexts.tracking import COLUMNS, coherent_vortices, followed, found_vortices
@@ -57,7 +58,7 @@ def stored(folder: Path, vortices: list[tuple[Place, range]], noise: float = 0.0
         for name, (values, units) in fields.items()
     }
     coordinates = {"time": time, "latitude": LATITUDE, "longitude": LONGITUDE}
-    return write_store(xr.Dataset(data, coords=coordinates), folder / "store", tuple(data), None)
+    return write_store(xr.Dataset(data, coords=coordinates), folder / "store", tuple(data))
 
 
 def table(store: Store) -> pd.DataFrame:

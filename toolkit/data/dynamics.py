@@ -7,29 +7,12 @@ degrees. Latitudes run either way, longitudes eastward. The radius is `toolkit.g
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from toolkit.data.differences import finite_difference_vorticity_divergence
-from toolkit.data.grids import Array, Fields, is_spectral_grid
+from toolkit.data.grids import Fields, is_spectral_grid
 from toolkit.data.harmonics import spectral_vorticity_divergence
-
-
-class Derived(NamedTuple):
-    """Vorticity and divergence, s-1, and a sentence that says how they were found."""
-
-    vorticity: Array
-    divergence: Array
-    method: str
-
-
-def derive_vorticity_divergence(u: ArrayLike, v: ArrayLike, latitude: ArrayLike, longitude: ArrayLike) -> Derived:
-    """Return vorticity and divergence of the wind by the method that `derivation` names for these data."""
-    complete = bool(np.isfinite(u).all() and np.isfinite(v).all())
-    method, sentence = derivation(latitude, longitude, complete)
-    return Derived(*method(u, v, latitude, longitude), sentence)
 
 
 def derivation(

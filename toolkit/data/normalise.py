@@ -1,4 +1,4 @@
-"""Bring every channel to mean 0 and standard deviation 1, by statistics of the training years alone."""
+"""Bring every channel to mean 0 and standard deviation 1, by its own statistics."""
 
 from dataclasses import dataclass
 
@@ -25,8 +25,8 @@ class Normalisation:
         for name, deviation in zip(self.names, self.standard_deviation, strict=True):
             if not 0 < deviation < np.inf:
                 raise UserError(
-                    f"'{name}' has standard deviation {deviation:g} over the training years, so it cannot be "
-                    "normalised. Leave the variable out, or take training years in which it varies."
+                    f"'{name}' has standard deviation {deviation:g} over all times, so it cannot be normalised. "
+                    "Leave the variable out, or take times at which it varies."
                 )
 
     def apply(self, values: NDArray[np.floating]) -> NDArray[np.float32]:

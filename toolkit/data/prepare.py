@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolkit.data.store import Store, open_store, write_store
+from toolkit.data.store import FORMAT, Store, open_store
+from toolkit.data.store_write import write_store
 from toolkit.errors import UserError
 from toolkit.files import made_once
 
@@ -88,18 +89,16 @@ def _stored(key: str, fields: Callable[[], "Dataset"], variables: tuple[str, ...
     folder = cache_folder() / "stores" / key
 
     def write() -> None:
-        dataset = fields()
-        years = sorted({int(year) for year in dataset["time"].dt.year.values})
-        write_store(dataset, folder, variables, years, may_be_constant)
+        write_store(fields(), folder, variables, may_be_constant)
 
     made_once(folder, write)
     return open_store(folder)
 
 
 def _key(source: Path, about: str) -> str:
-    """Return a name that changes with the source's place, content listing (sizes and times of change) and `about`."""
+    """Return a name that changes with the source's place, its listing (sizes, times of change), `about` and format."""
     listing = [source, *sorted(source.rglob("*"))] if source.is_dir() else [source]
-    digest = hashlib.sha256(f"{source.resolve()} {about}".encode())
+    digest = hashlib.sha256(f"{FORMAT} {source.resolve()} {about}".encode())
     for path in listing:
         state = path.stat()
         digest.update(f"{path.name} {state.st_size} {state.st_mtime_ns}".encode())

@@ -142,8 +142,6 @@ def _store(
         latitude=stream.way.latitude,
         longitude=stream.way.longitude,
         channels=channels,
-        level_hpa=None,
-        train_years=(),
         missing_data=True,
         sha256="",
     )

@@ -9,7 +9,8 @@ import xarray as xr
 
 from tasks.extremes.labels import KINDS
 from tasks.extremes.task import extremes
-from toolkit.data.store import Store, write_store
+from toolkit.data.store import Store
+from toolkit.data.store_write import write_store
 from toolkit.examples import Examples, cut_examples
 
 
@@ -31,7 +32,7 @@ def label_maps(tmp_path_factory: pytest.TempPathFactory, smooth_store: Store) ->
     fields = {kind: (("time", "latitude", "longitude"), values, {"units": "1"}) for kind, values in maps.items()}
     dataset = xr.Dataset(fields, coordinates).assign_attrs(missing_data="NaN marks what nobody labelled")
     folder: Path = tmp_path_factory.mktemp("maps")
-    return write_store(dataset, folder / "maps", KINDS, None, may_be_constant=True)
+    return write_store(dataset, folder / "maps", KINDS, may_be_constant=True)
 
 
 @pytest.fixture(scope="session")
