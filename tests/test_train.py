@@ -138,6 +138,22 @@ def test_an_interrupted_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
     assert_equal(whole.state_dict(), again.state_dict())
 
 
+def test_what_a_model_draws_goes_by_the_seed(tmp_path: Path) -> None:
+    """Dropout and the like differ between steps and between seeds, also between those that differ by 256."""
+
+    def drawn(seed: int) -> list[float]:
+        found: list[float] = []
+
+        def drawing(model: nn.Module, points: tuple[Tensor, Tensor]) -> Losses:
+            found.append(torch.rand(1).item())
+            return losses(model, points)
+
+        trained(Line(), batch, drawing, schedule(3, seed=seed), Run(tmp_path / str(seed)))
+        return found
+
+    assert len({*drawn(0), *drawn(256)}) == 6
+
+
 def test_resuming_drops_lines_after_the_checkpoint(tmp_path: Path) -> None:
     """Of a killed run the lines after the checkpoint, and a line cut in the middle, are dropped and written anew."""
     whole = trained(Line(), batch, losses, schedule(), Run(tmp_path / "whole"))

@@ -10,6 +10,7 @@ from toolkit.data.normalise import Normalisation
 from toolkit.errors import UserError
 from toolkit.pretexts.draw import Recipe, Unlabelled, draw
 from toolkit.pretrain import Pretraining
+from toolkit.seeds import torch_seed
 
 
 def operations(work: Callable[[], object]) -> int:
@@ -34,7 +35,7 @@ def operations_of_step(
     model = Pretraining(recipe, seed)
     views = draw(sources, recipe, normalisation, batch_size, seed << 32)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed << 24)
+        torch.manual_seed(torch_seed(seed, 0, 0))
         return operations(lambda: torch.stack(list(model(views).values())).sum().backward())
 
 

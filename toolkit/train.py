@@ -29,6 +29,7 @@ from toolkit.checkpoint import (
 from toolkit.errors import UserError
 from toolkit.feed import batches
 from toolkit.rates import Decay, Rates, optimizer_of
+from toolkit.seeds import torch_seed
 
 Losses = dict[str, Tensor]
 FIRST_STEPS = 20
@@ -122,7 +123,7 @@ def train(
             asked = time.perf_counter()
             examples = [send_to_device(next(drawn), here, non_blocking=True) for _ in range(schedule.accumulate)]
             waited += time.perf_counter() - asked
-            torch.manual_seed(((schedule.seed << 24) + step) * processes + own)
+            torch.manual_seed(torch_seed(schedule.seed, step, own))
             numbers = _update(accelerator, prepared, optimizer, examples, losses, schedule.gradient_norm, run.folder)
             _check_finite(numbers, step, run.folder)
             stepped((step + 1) / schedule.steps)

@@ -72,6 +72,27 @@ def test_what_a_pretext_draws_depends_on_the_seed_alone(
     assert not torch.equal(one, other)
 
 
+def test_every_pretext_has_a_stream_of_its_own(
+    smooth_store: Store, recipe: Recipe, normalisation: Normalisation
+) -> None:
+    """What a pretext draws has nothing to do with what the windows, or another pretext, were drawn from."""
+    pretext = replace(recipe.pretexts[0][0], draw=lambda _, rng: {"drawn": torch.from_numpy(rng.random(8))})
+    pair = tuple((replace(pretext, name=name), 1.0) for name in ("one", "other"))
+    source = unlabelled(smooth_store, recipe, lambda *_: np.empty(0))
+    drawn = draw([source], replace(recipe, pretexts=pair), normalisation, 2, 5).drawn
+    streams = [*(own["drawn"].numpy() for own in drawn.values()), np.random.default_rng(5).random(8)]
+    assert len({tuple(stream) for stream in streams}) == 3
+
+
+def test_runs_of_other_seeds_hide_other_patches(
+    smooth_store: Store, recipe: Recipe, normalisation: Normalisation
+) -> None:
+    """The run's seed is above the 32 bits of the batch's number, and counts."""
+    source = unlabelled(smooth_store, recipe, lambda *_: np.empty(0))
+    one, other = (draw([source], recipe, normalisation, 4, (seed << 32) + 3).hidden for seed in (0, 1))
+    assert not torch.equal(one, other)
+
+
 def test_a_store_that_is_too_short_is_refused(smooth_store: Store, recipe: Recipe) -> None:
     """The hours that a pretext needs are among those that are named."""
     short = replace(smooth_store, time=smooth_store.time[:4], values=smooth_store.values[:4])

@@ -17,6 +17,7 @@ from toolkit.data.windows import ODD_UNDER_REFLECTION, Windows, read_windows, wi
 from toolkit.errors import UserError
 from toolkit.pretexts.contract import Place, Pretext, Target, Views
 from toolkit.pretexts.masked import hide
+from toolkit.seeds import torch_seed
 
 POLEWARD_CENTRE = 58.0
 """Windows are centred between this latitude north and south: beyond it a pixel is less than half as wide as tall."""
@@ -94,7 +95,7 @@ def draw(sources: Sequence[Unlabelled], recipe: Recipe, normalisation: Normalisa
             values = read(_moved(windows, store, times, target.hours))[:, 0]
         drawn[pretext_name][name] = torch.from_numpy(values)
     place = Place(store, windows, times, recipe.spec, normalisation)
-    for number, (pretext, _) in enumerate(recipe.pretexts):
+    for number, (pretext, _) in enumerate(recipe.pretexts, 1):  # [seed, 0] is the seed itself
         if pretext.draw:
             drawn[pretext.name] |= pretext.draw(place, np.random.default_rng([seed, number]))
     return Views(clean, seen, hidden, drawn)
@@ -117,7 +118,7 @@ def _hidden(clean: Tensor, recipe: Recipe, seed: int) -> tuple[Tensor, Tensor]:
     b, planes, h, w = clean.shape
     patch = recipe.spec.patch
     if recipe.hidden:
-        return hide(clean, patch, torch.Generator().manual_seed(seed), recipe.hidden)
+        return hide(clean, patch, torch.Generator().manual_seed(torch_seed(seed)), recipe.hidden)
     return clean, torch.zeros(b, (h // patch) * (w // patch), planes - 1, dtype=torch.bool)
 
 
