@@ -27,13 +27,6 @@ REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 PACKAGES = ("toolkit", "tasks", "pretrained")
 
 
-@pytest.fixture(autouse=True)
-def _precision_of_its_own() -> None:
-    """Accelerate keeps the precision that a process began with: every test begins anew."""
-    if state := sys.modules.get("accelerate.state"):
-        state.AcceleratorState._reset_state()
-
-
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache of the tests' own, and no settings from the environment they are run in."""
@@ -227,7 +220,7 @@ def _write_tiny_world(folder: Path, spacing: float, seed: int = 2) -> Path:
     dimensions = ("time", "level", "latitude", "longitude")
     named = dict(zip(("u_component_of_wind", "v_component_of_wind"), np.moveaxis(winds, 1, 0), strict=True))
     fields = xr.Dataset({name: (dimensions, w, {"units": "m s**-1"}) for name, w in named.items()}, coordinates)
-    fields.assign_attrs(source="simulated", size="custom", seed=2).to_zarr(folder / "fields.zarr", consolidated=False)
+    fields.assign_attrs(source="simulated", size="custom", seed=seed).to_zarr(folder / "fields.zarr", consolidated=False)
     write_best_track(folder / "hurdat2.txt", pd.concat(tables, ignore_index=True))
     return folder
 

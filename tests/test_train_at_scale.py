@@ -7,14 +7,13 @@ import socket
 import subprocess
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from toolkit.errors import UserError
@@ -25,11 +24,8 @@ TRUTH = torch.tensor([1.0, -2.0, 3.0, 0.5])
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """One thread; the precision of a test is not that of the next."""
+def _one_thread() -> None:
     torch.set_num_threads(1)
-    yield
-    AcceleratorState._reset_state()
 
 
 class Line(nn.Module):
@@ -278,6 +274,15 @@ def test_bf16_trains(tmp_path: Path) -> None:
     assert torch.equal(model(x), nn.functional.linear(x, model.body.weight, model.body.bias)[:, 0])
 
 
+def test_each_run_of_a_process_has_its_own_precision(tmp_path: Path) -> None:
+    """A run in mixed precision after one without is what it is alone, and one without after it too."""
+    plain, mixed, again = (
+        trained(tmp_path / name, precision=precision) for name, precision in (("a", "no"), ("b", "bf16"), ("c", "no"))
+    )
+    assert_same(plain, again)
+    assert not torch.equal(plain["body.weight"], mixed["body.weight"])
+
+
 def test_bf16_survives_an_interrupt(tmp_path: Path) -> None:
     """An interrupted run in mixed precision ends in the bits of an undisturbed one."""
     whole = trained(tmp_path / "whole", Line(0.5), precision="bf16")
@@ -352,7 +357,12 @@ torch.set_num_threads(1)
 folder = Path(sys.argv[2])
 plan = here["schedule"](24, decay="plateau", plateau_steps=1, average=0.8, warmup_share=0.0)
 model = here["Line"]()
-here["train"](model, here["batch"], here["losses"], plan, Run(folder, workers=1))
+
+def losses(model, points):
+    model.module.seen += int(sys.argv[3])
+    return here["losses"](model, points)
+
+here["train"](model, here["batch"], losses, plan, Run(folder, workers=1))
 torch.save(model.state_dict(), f"{folder}-{sys.argv[3]}.pt")
 """
 
@@ -376,10 +386,10 @@ def test_two_processes_are_one_with_twice_the_batches(tmp_path: Path) -> None:
     """Over gloo: the same loss curve, rates and mean weights as one process that accumulates two batches a step."""
     assert [p.returncode for p in launched(TOGETHER, __file__, tmp_path / "both")] == [0, 0]
     one, other = (torch.load(tmp_path / f"both-{rank}.pt", weights_only=True) for rank in "01")
+    assert [one.pop("seen"), other.pop("seen")] == [48, 72], "each process has buffers of its own"
     assert_same(one, other)
     plan = schedule(24, decay="plateau", plateau_steps=1, average=0.8, warmup_share=0.0, accumulate=2)
     alone = trained(tmp_path / "alone", plan=plan)
-    one.pop("seen")
     alone.pop("seen")
     assert_same(one, alone, atol=1e-6)
     read = lines(tmp_path / "both")

@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import send_to_device
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs, send_to_device
 from torch import Tensor, nn
 
 from toolkit.checkpoint import (
@@ -37,6 +38,8 @@ FIRST_STEPS = 20
 DIVERGED, COUNTED = 2.0, 4.0
 """A loss that has risen to so many times what it was at the start will not come back. A single step counts as at most
 so many times that, so that one strange batch is no divergence."""
+OWN_BUFFERS = DistributedDataParallelKwargs(broadcast_buffers=False)
+"""A teacher is buffers as large as the model: every process computes them, and none is sent with every batch."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,8 @@ def train(
     lower for better; `stepped(share of the run)` is told of every step. Raises `UserError` when the loss, its gradient
     or the validation is not finite, and when the loss has grown far beyond what it was at the start.
     """
-    accelerator = Accelerator(cpu=run.device == "cpu", mixed_precision=run.precision)
+    AcceleratorState._reset_state()  # or the precision of an earlier run in this process would stay
+    accelerator = Accelerator(cpu=run.device == "cpu", mixed_precision=run.precision, kwargs_handlers=[OWN_BUFFERS])
     optimizer = optimizer_of(model, schedule.optimizer, schedule.learning_rates, schedule.weight_decay)
     prepared, optimizer = accelerator.prepare(torch.compile(model) if run.compiled else model, optimizer)
     bare = accelerator.unwrap_model(prepared, keep_torch_compile=False).train()
