@@ -220,7 +220,8 @@ def _write_tiny_world(folder: Path, spacing: float, seed: int = 2) -> Path:
     dimensions = ("time", "level", "latitude", "longitude")
     named = dict(zip(("u_component_of_wind", "v_component_of_wind"), np.moveaxis(winds, 1, 0), strict=True))
     fields = xr.Dataset({name: (dimensions, w, {"units": "m s**-1"}) for name, w in named.items()}, coordinates)
-    fields.assign_attrs(source="simulated", size="custom", seed=seed).to_zarr(folder / "fields.zarr", consolidated=False)
+    fields = fields.assign_attrs(source="simulated", size="custom", seed=seed)
+    fields.to_zarr(folder / "fields.zarr", consolidated=False)
     write_best_track(folder / "hurdat2.txt", pd.concat(tables, ignore_index=True))
     return folder
 

@@ -4,17 +4,42 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from toolkit.config import PretrainSettings
+from toolkit.backbones.weights import Backbone, load_backbone
+from toolkit.config import PretrainSettings, Settings
 from toolkit.errors import UserError
-from toolkit.examine import run_examine
+from toolkit.examine import pretraining_of, run_examine
+from toolkit.pretexts.known import pretext_named
+from toolkit.pretexts.teacher import Teacher
 from toolkit.pretrain_run import run_pretrain
 from toolkit.runfolder import RunFolder
 from toolkit.told import Told
 
-pytestmark = pytest.mark.slow
+
+def test_a_teacher_is_what_it_has_been_following(random_backbone: Path) -> None:
+    """It is not kept with the backbone: it speaks as the loaded backbone does, not as random weights do."""
+    loaded = load_backbone(random_backbone)
+    card = replace(loaded.card, pretexts={"dino": 1.0})
+    head = pretext_named("dino").module(card.spec).state_dict()
+    model = pretraining_of(Backbone(card, loaded.module, {"dino": head}))
+    teacher, joint = model.teachers["dino"], model.joint("dino")
+    assert isinstance(teacher, Teacher)
+    x = torch.randn(3, card.spec.planes, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(teacher.says(joint, x), joint(x))
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_it_is_done_on_the_device_that_is_asked_for(random_backbone: Path, tiny_world: Path, tmp_path: Path) -> None:
+    """A device that is not there is an error, and nothing is written."""
+    folder = RunFolder(tmp_path / "examined", False, False, ())
+    with pytest.raises(UserError, match="There is no CUDA device"):
+        run_examine(str(random_backbone), [tiny_world], Settings(device="cuda"), folder, Told())
+    assert not folder.path.exists()
+
+
+@pytest.mark.slow
 def test_an_examination_goes_on(tiny_world: Path, other_tiny_world: Path, tmp_path: Path) -> None:
     """Asked again with --resume it gives the same scores and leaves what is there; without it the folder is refused."""
     settings = PretrainSettings(
@@ -24,9 +49,9 @@ def test_an_examination_goes_on(tiny_world: Path, other_tiny_world: Path, tmp_pa
     backbone = run_pretrain(settings, RunFolder(tmp_path / "run", False, False, ()), Told())
     assert backbone is not None
     folder = RunFolder(tmp_path / "examined", False, False, ())
-    scores = run_examine(str(backbone), [other_tiny_world], folder, Told())
+    scores = run_examine(str(backbone), [other_tiny_world], Settings(), folder, Told())
     (folder.path / "inpaint" / "own.txt").write_text("kept")
-    assert run_examine(str(backbone), [other_tiny_world], replace(folder, resume=True), Told()) == scores
+    assert run_examine(str(backbone), [other_tiny_world], Settings(), replace(folder, resume=True), Told()) == scores
     assert (folder.path / "inpaint" / "own.txt").exists()
     with pytest.raises(UserError, match="is not empty"):
-        run_examine(str(backbone), [other_tiny_world], folder, Told())
+        run_examine(str(backbone), [other_tiny_world], Settings(), folder, Told())

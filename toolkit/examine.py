@@ -5,10 +5,12 @@ from pathlib import Path
 
 from toolkit.backbones.card import Card, backbone_folder, check_fits
 from toolkit.backbones.weights import Backbone, load_backbone
+from toolkit.config import Settings
 from toolkit.data.normalise import Normalisation
 from toolkit.data.prepare import prepared
 from toolkit.data.store import Store
 from toolkit.data.world_identity import world_identity
+from toolkit.engine import engine
 from toolkit.errors import UserError
 from toolkit.files import whole_folder, write_json
 from toolkit.pretexts.draw import Recipe, unlabelled
@@ -21,14 +23,17 @@ from toolkit.told import Told
 BATCH_SIZE = 64
 
 
-def run_examine(name: str, worlds: Sequence[Path], folder: RunFolder, told: Told) -> dict[str, float]:
+def run_examine(
+    name: str, worlds: Sequence[Path], settings: Settings, folder: RunFolder, told: Told
+) -> dict[str, float]:
     """Write what the pretexts of a backbone have to show of worlds and return the scores; `UserError` before it writes.
 
     The folder gets scores.json and a folder of its own for each pretext that has more to show.
     """
     check_folder(folder.path, folder.resume, folder.overwrite)
+    device = engine(settings)
     backbone = load_backbone(backbone_folder(name))
-    model = pretraining_of(backbone)
+    model = pretraining_of(backbone).to(device)
     variables = stored_variables(backbone.card.spec.variables, pretexts_of(backbone.card).values())
     told.stage("preparing fields")
     stores = [prepared(world, variables) for world in worlds]
@@ -48,7 +53,7 @@ def run_examine(name: str, worlds: Sequence[Path], folder: RunFolder, told: Told
 def pretraining_of(backbone: Backbone) -> Pretraining:
     """Return a loaded backbone with the modules of its pretexts as they were trained.
 
-    `UserError` where they were not kept. A teacher, which is not kept, begins as the backbone is.
+    `UserError` where they were not kept. A teacher, which is not kept, is what it has been following.
     """
     card, pretexts = backbone.card, pretexts_of(backbone.card)
     if missing := [name for name in pretexts if name not in backbone.pretexts]:
@@ -58,6 +63,7 @@ def pretraining_of(backbone: Backbone) -> Pretraining:
     model.backbone.load_state_dict(backbone.module.state_dict())
     for name, weights in backbone.pretexts.items():
         model.pretexts[name].load_state_dict(weights)
+    model.begin_teachers()
     return model.eval()
 
 

@@ -12,6 +12,7 @@ from toolkit.data.normalise import Normalisation
 from toolkit.pretexts.contract import Learned, Views
 from toolkit.pretexts.draw import Recipe, Unlabelled, draw
 from toolkit.pretexts.teacher import Teacher
+from toolkit.seeds import torch_seed
 from toolkit.train import Run, Schedule, train
 
 SCORED_BATCHES = 40
@@ -47,10 +48,14 @@ class Pretraining(nn.Module):
         self.recipe = recipe
         self.backbone = build_backbone(recipe.spec, recipe.architecture, seed)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(torch_seed(seed, 1))  # by the seed itself they would begin as copies of the backbone
             self.pretexts = nn.ModuleDict({p.name: p.module(recipe.spec) for p, _ in recipe.pretexts})
+        self.begin_teachers()
+
+    def begin_teachers(self) -> None:
+        """Let the teachers be what backbone and modules are now."""
         self.teachers = nn.ModuleDict(
-            {p.name: Teacher(self.joint(p.name), p.teacher) for p, _ in recipe.pretexts if p.teacher is not None}
+            {p.name: Teacher(self.joint(p.name), p.teacher) for p, _ in self.recipe.pretexts if p.teacher is not None}
         )
 
     def forward(self, views: Views) -> dict[str, Tensor]:

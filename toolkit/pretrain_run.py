@@ -79,7 +79,7 @@ def run_pretrain(settings: PretrainSettings, folder: RunFolder, told: Told) -> P
     resumes = open_together(folder, settings.model_dump(mode="json") | identities)
     backbone = folder.path / settings.name
     if backbone.exists():
-        state.on_main_process(_examined)(folder.path, backbone, ready, told)
+        state.on_main_process(_examined)(folder.path, backbone, ready, device, told)
         return backbone if state.is_main_process else None
     state.on_main_process(write_environment)(folder.path, folder.command)
     told.stage(f"training on {ready.times} times, {settings.max_steps} steps")
@@ -106,7 +106,7 @@ def run_pretrain(settings: PretrainSettings, folder: RunFolder, told: Told) -> P
     _saved(backbone, _card(settings, ready.recipe, ready.normalisation, data, scores), model, settings)
     if ready.unseen:
         stores = [source.store for source in ready.held_out]
-        write_examinations(folder.path, model.cpu(), ready.normalisation, stores, told)
+        write_examinations(folder.path, model, ready.normalisation, stores, told)
     return backbone
 
 
@@ -184,10 +184,11 @@ def _listed(sources: list[Source]) -> list[dict[str, Any]]:
     return [source.identity | {"path": source.world.name} for source in sources]
 
 
-def _examined(folder: Path, backbone: Path, ready: Ready, told: Told) -> None:
+def _examined(folder: Path, backbone: Path, ready: Ready, device: str, told: Told) -> None:
     """Examine a saved backbone as far as the run was stopped before."""
     if ready.held_out:
-        model, stores = pretraining_of(load_backbone(backbone)), [source.store for source in ready.held_out]
+        model = pretraining_of(load_backbone(backbone)).to(device)
+        stores = [source.store for source in ready.held_out]
         write_examinations(folder, model, ready.normalisation, stores, told)
 
 

@@ -13,22 +13,26 @@ Worlds = Annotated[list[Path], typer.Option(help="World that the backbone has no
 
 
 def examine(
+    context: typer.Context,
     backbone: Annotated[str, typer.Argument(help="Name of a backbone (see `toolkit backbones`), or its folder.")],
     world: Worlds,
     out: options.Out = None,
+    device: options.Device = None,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Score a backbone's pretexts on worlds, and write the tables and pictures that they have to show."""
+    from toolkit.config import Settings, configured
     from toolkit.examine import run_examine
     from toolkit.report.learned import write_learned_figures
     from toolkit.runfolder import RunFolder
 
+    settings = configured(Settings, None, given=options.flags(context, Settings))
     folder = out or Path("runs") / f"examine-{Path(backbone).name}"
     with told(quiet, verbose) as listener:
-        scores = run_examine(backbone, world, RunFolder(folder, False, overwrite, ()), listener)
+        scores = run_examine(backbone, world, settings, RunFolder(folder, False, overwrite, ()), listener)
         listener.stage("drawing")
         write_learned_figures(folder)
     if json:
