@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from toolkit.backbones.features import FeatureSpec
+from toolkit.backbones.known import build_backbone
 from toolkit.data.normalise import Normalisation
 from toolkit.data.store import Store
 from toolkit.data.windows import Windows
@@ -118,6 +119,26 @@ def test_views_move_whole(source: Unlabelled, recipe: Recipe, normalisation: Nor
     """Every tensor of a batch, what the pretexts drew too, goes to the device."""
     views = draw([source], recipe, normalisation, 2, 0).to("meta")
     assert {x.device.type for x in (views.clean, views.seen, views.hidden, *flat(views).values())} == {"meta"}
+
+
+def test_windows_that_are_the_same_stay_so(source: Unlabelled, recipe: Recipe, normalisation: Normalisation) -> None:
+    """Where nothing is hidden, what is seen is what is there, on another device too: it is encoded once."""
+    views = draw([replace(source, made={})], replace(recipe, hidden=0.0, pretexts=()), normalisation, 2, 0)
+    moved = views.to("meta")
+    assert views.seen is views.clean
+    assert moved.seen is moved.clean
+
+
+def test_modules_do_not_begin_as_copies_of_the_backbone(recipe: Recipe) -> None:
+    """Their weights come of the seed by another stream; the backbone's are those of the seed itself."""
+    model = Pretraining(recipe, 3)
+    alone = build_backbone(recipe.spec, recipe.architecture, 3).state_dict()
+    assert all(torch.equal(value, alone[name]) for name, value in model.backbone.state_dict().items())
+    first = next(model.backbone.parameters()).flatten()
+    for module in model.pretexts.values():
+        own = next(module.parameters()).flatten()
+        n = min(len(own), len(first))
+        assert abs(torch.corrcoef(torch.stack([own[:n], first[:n]]))[0, 1]) < 0.5
 
 
 def test_sources_are_drawn_by_their_times(source: Unlabelled, recipe: Recipe, normalisation: Normalisation) -> None:

@@ -42,7 +42,9 @@ class Views:
 
     def _each(self, done: Callable[[Tensor], Tensor]) -> "Views":
         drawn = {name: {key: done(value) for key, value in own.items()} for name, own in self.drawn.items()}
-        return Views(done(self.clean), done(self.seen), done(self.hidden), drawn)
+        clean = done(self.clean)
+        seen = clean if self.seen is self.clean else done(self.seen)  # what is the same is encoded once
+        return Views(clean, seen, done(self.hidden), drawn)
 
 
 class Encoder(Protocol):
