@@ -1,15 +1,20 @@
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from accelerate import PartialState
 
 from toolkit import pretrain_run
 from toolkit.config import PretrainSettings
 from toolkit.data.store import Store, as_dataset
 from toolkit.errors import UserError
+from toolkit.pretexts.made import cached_target
 from toolkit.pretrain_run import made_ready, run_pretrain
 from toolkit.runfolder import RunFolder
 from toolkit.told import Told
@@ -34,6 +39,7 @@ def test_worlds_on_different_grids_are_refused(
         ({"window": (30, 32)}, r"A window of 30 x 32 pixels does not divide into the backbone's patches of 4"),
         ({"window": (96, 96)}, r"A window of 96 x 96 pixels does not fit on a grid of 65 x 128"),
         ({"patch": 8, "pretext": {"lagrangian": 1.0}}, "'lagrangian' needs patches of 4 pixels, not 8"),
+        ({"hidden": 0.0}, r"Nothing is hidden \(hidden=0\), and the pretext 'masked' learns from what is hidden alone"),
         ({"options": {"nextframe": {"hours": [6]}}}, "There are options for nextframe, but"),
     ],
 )
@@ -45,6 +51,28 @@ def test_what_does_not_fit_is_told_before_anything_is_written(
     with pytest.raises(UserError, match=said):
         run_pretrain(settings, RunFolder(tmp_path / "run", False, False, ()), Told())
     assert not (tmp_path / "run").exists()
+
+
+def test_targets_may_take_longer_than_processes_wait_for_each_other(
+    tiny_world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While they are made, no process waits for a word of the first, which would come too late."""
+    waiting: list[bool] = [False]
+
+    @contextmanager
+    def first(_state: PartialState) -> Iterator[None]:
+        waiting.append(True)
+        yield
+        waiting.append(False)
+
+    def make(*given: Any) -> np.ndarray:
+        assert not waiting[-1]
+        return cached_target(*given)
+
+    monkeypatch.setattr(PartialState, "main_process_first", first)
+    monkeypatch.setattr(pretrain_run, "cached_target", make)
+    made_ready(PretrainSettings(worlds=(tiny_world,), dim=16, depth=1), Told())
+    assert True in waiting
 
 
 def test_a_backbone_is_not_called_as_its_examination(tiny_world: Path, other_tiny_world: Path, tmp_path: Path) -> None:

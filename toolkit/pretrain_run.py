@@ -113,7 +113,7 @@ def run_pretrain(settings: PretrainSettings, folder: RunFolder, told: Told) -> P
 def made_ready(settings: PretrainSettings, told: Told) -> Ready:
     """Prepare the stores of a run's worlds and make what its pretexts read; raises `UserError` for what does not fit.
 
-    Of several processes the first leaves in the cache what the others then find there.
+    Of several processes one leaves in the cache what the others then find there.
     """
     if stray := sorted(settings.options.keys() - settings.pretext.keys()):
         raise UserError(f"There are options for {', '.join(stray)}, but it is not among the pretexts of this run.")
@@ -132,8 +132,8 @@ def made_ready(settings: PretrainSettings, told: Told) -> Ready:
         sources, held_out = _sources(settings, weighted, told)
     recipe = recipe_of(settings, weighted, sources[0].store)
     told.stage("making the targets of the pretexts (once; they are kept in the cache)")
-    with PartialState().main_process_first():
-        windows, unseen = ([unlabelled(s.store, recipe, cached_target) for s in part] for part in (sources, held_out))
+    # One process makes them. The others wait for its files, as long as that may take, and not for its word.
+    windows, unseen = ([unlabelled(s.store, recipe, cached_target) for s in part] for part in (sources, held_out))
     normalisation = normalisation_for(settings.variables, sources[0].store)
     Pretraining(recipe, settings.seed)  # what does not fit together says so now, when nothing is written yet
     draw(windows, recipe, normalisation, 1, settings.seed)

@@ -11,6 +11,7 @@ from toolkit.data.smoothing import smooth_km
 from toolkit.data.store import Store
 from toolkit.errors import UserError
 from toolkit.geodesy import EARTH_RADIUS_KM, KM_PER_DEGREE, displacement_km
+from toolkit.pretexts import lagrangian
 from toolkit.pretexts.contract import Views
 from toolkit.pretexts.lagrangian import PRETEXT, STRIDE, displacements, trajectories
 
@@ -134,11 +135,14 @@ def test_a_missing_frame_leaves_its_day_unknown(smooth_store: Store) -> None:
     np.testing.assert_array_equal(found[known], before[known])
 
 
-def test_a_region_is_refused(smooth_store: Store) -> None:
-    """Air that leaves a region cannot be followed: such a store is an error."""
-    region = replace(smooth_store, longitude=smooth_store.longitude[:64], values=smooth_store.values[..., :64])
-    with pytest.raises(UserError, match="does not go round the globe, so the pretext 'lagrangian' cannot use it"):
-        displacements(region)
+def test_displacements_are_in_a_file_that_has_no_name(smooth_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of many years need no memory, leave nothing behind, and are the same however few winds are held at once."""
+    before = sorted(smooth_store.path.parent.iterdir())
+    found = displacements(smooth_store)
+    assert isinstance(found, np.memmap)
+    assert sorted(smooth_store.path.parent.iterdir()) == before
+    monkeypatch.setattr(lagrangian, "AT_ONCE", 7)
+    np.testing.assert_array_equal(displacements(smooth_store), found)
 
 
 class Cells(torch.nn.Module):

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from toolkit.data.store import Store
 from toolkit.data.store_write import write_store
-from toolkit.errors import UserError
 from toolkit.geodesy import displaced, displacement_km, distance_km
 from toolkit.pretexts.tracking import COLUMNS, coherent_vortices, followed, found_vortices
 
@@ -152,11 +151,13 @@ def test_noise_hardly_moves_a_followed_vortex(tmp_path: Path) -> None:
     assert smoothed < nearest
 
 
-def test_a_region_is_refused(smooth_store: Store) -> None:
-    """A store that does not go round the globe is an error that names it."""
-    region = replace(smooth_store, longitude=smooth_store.longitude[:64], values=smooth_store.values[..., :64])
-    with pytest.raises(UserError, match=r"does not go round the globe, so the pretext 'vortexfate' .* Leave it out"):
-        coherent_vortices(region)
+def test_a_vortex_in_the_last_row_is_found_there(tmp_path: Path) -> None:
+    """Beyond the row there is nothing to tell its place by: it is not looked for on the other side of the grid."""
+    store = stored(tmp_path, [((30.0, 180.0), range(1))])
+    for rows in (slice(43, 80), slice(0, 44)):
+        part = replace(store, latitude=store.latitude[rows], values=store.values[:, :, rows])
+        found = found_vortices(part, np.array([0]), 0)
+        assert found["latitude"].tolist() == pytest.approx([store.latitude[43]], abs=0.75)
 
 
 def test_no_vortices_is_an_empty_table(smooth_store: Store) -> None:

@@ -135,6 +135,7 @@ class Pretext:
     draw(place, generator) -> what else it needs of the windows, {name: (b, ...)}, depending on the generator alone.
     measures(module, encode, views) -> numbers beside the loss that say how good it is, {name: mean over the batch}.
     teacher: momentum, at the start, of a slowly following copy of backbone and module that the loss learns from.
+    of_hidden: whether what is hidden from `views.seen` is all that it learns from.
     examine(learned, stores, folder): writes tables and pictures of what was learned, from worlds that are held out.
     """
 
@@ -148,6 +149,7 @@ class Pretext:
     measures: Callable[[nn.Module, Encoder, Views], dict[str, Tensor]] | None = None
     readout: Readout | None = None
     teacher: float | None = None
+    of_hidden: bool = False
     examine: Callable[[Learned, Sequence[Store], Path], None] | None = None
 
 

@@ -30,7 +30,8 @@ MakeTarget = Callable[[str, Target, Store], np.ndarray]
 class Recipe:
     """What is learned: the features, the backbone's shape, the pretexts with their weights, the window's size.
 
-    `hidden`: the largest share of patches that are hidden in what the pretexts share; 0 shows them everything.
+    `hidden`: the largest share of patches that are hidden in what the pretexts share; 0 shows them everything, and is a
+    `UserError` where one learns from what is hidden alone.
     """
 
     spec: FeatureSpec
@@ -38,6 +39,13 @@ class Recipe:
     pretexts: tuple[tuple[Pretext, float], ...]
     size: tuple[int, int]
     hidden: float = 0.6
+
+    def __post_init__(self) -> None:
+        if blind := [pretext.name for pretext, _ in self.pretexts if pretext.of_hidden and not self.hidden]:
+            raise UserError(
+                f"Nothing is hidden (hidden=0), and the pretext '{blind[0]}' learns from what is hidden alone. Give "
+                "hidden above 0, such as 0.6, or leave the pretext out."
+            )
 
     @property
     def targets(self) -> dict[tuple[str, str], Target]:

@@ -5,24 +5,26 @@ steers a vortex. What the module then predicts from two frames of vorticity and 
 km towards the pole) that a task about motion can use with no more than a few calibrated numbers.
 """
 
-from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from tempfile import TemporaryFile
 
 import numpy as np
 import torch
+from joblib import cpu_count
 from scipy.ndimage import map_coordinates
 from torch import Tensor, nn
 
 from toolkit.backbones.features import FeatureSpec
-from toolkit.data.sequences import filled, sequences
+from toolkit.data.sequences import filled
 from toolkit.data.smoothing import smooth_km
 from toolkit.data.store import Store
 from toolkit.errors import UserError
 from toolkit.geodesy import KM_PER_DEGREE, displacement_km
 from toolkit.pretexts.contract import Encoder, Pretext, Readout, Target, Views, cut, finite_mean, token_grid
+from toolkit.pretexts.days import DAY, HOURS_BETWEEN_FRAMES, whole_days
 
-HOURS = 24
-HOURS_BETWEEN_FRAMES = 6
+HOURS = DAY * HOURS_BETWEEN_FRAMES
 STEP_HOURS = 3.0
 SMOOTHING_KM = 300.0
 STRIDE = 2
@@ -30,30 +32,38 @@ SCALE_KM = 500.0
 """Typical displacement in a day, which brings the target to order one."""
 CELLS = 2
 """Predicted values per side of a token."""
+AT_ONCE = 64
+"""Times whose smoothed winds are in memory together."""
 
 
 def displacements(store: Store) -> np.ndarray:
     """Return km in 24 h (time, (east, north), rows / 2, columns / 2), float16; NaN where the later frames are missing.
 
-    The store must hold eastward_wind and northward_wind (m s-1). `UserError` where it does not go round the globe:
-    air that leaves a region cannot be followed.
+    The array is in a file without a name, since that of many years is larger than the memory. The store must hold
+    eastward_wind and northward_wind (m s-1). `UserError` where air cannot be followed in it for a day.
     """
-    if not store.wraps:
-        raise UserError(
-            f"{store.path} does not go round the globe, so the pretext 'lagrangian' cannot use it. Leave it out."
-        )
+    days = whole_days(store, "lagrangian")
     winds = [store.names.index("eastward_wind"), store.names.index("northward_wind")]
     starts = np.meshgrid(_cell_centres(store.latitude), _cell_centres(store.longitude), indexing="ij")
-    out = np.full((len(store.time), 2, *starts[0].shape), np.nan, np.float16)
-    frames = HOURS // HOURS_BETWEEN_FRAMES + 1
-    for sequence in sequences(store, HOURS_BETWEEN_FRAMES):
-        ahead: deque[np.ndarray] = deque(maxlen=frames)
-        for position in range(len(sequence)):
-            wind = filled(store, sequence, position, winds)
-            ahead.append(smooth_km(wind, store.latitude, store.longitude, SMOOTHING_KM))
-            if len(ahead) == frames:
-                start = sequence[position - frames + 1]
-                out[start] = trajectories(np.stack(ahead), store.latitude, store.longitude, *starts)
+    with TemporaryFile(dir=store.path.parent) as file:
+        out = np.memmap(file, np.float16, "w+", shape=(len(store.time), 2, *starts[0].shape))
+    out[:] = np.nan
+
+    def smoothed(sequence: np.ndarray, position: int) -> np.ndarray:
+        wind = filled(store, sequence, position, winds)
+        return smooth_km(wind, store.latitude, store.longitude, SMOOTHING_KM)
+
+    def follow(start: int, ahead: list[np.ndarray]) -> None:
+        out[start] = trajectories(np.stack(ahead), store.latitude, store.longitude, *starts)
+
+    # Threads: what takes long is done by NumPy and SciPy, which let others go on meanwhile.
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        for sequence in days:
+            for first in range(0, len(sequence) - DAY, AT_ONCE):
+                positions = range(first, min(first + AT_ONCE + DAY, len(sequence)))
+                frames = list(pool.map(partial(smoothed, sequence), positions))
+                ahead = [frames[k : k + DAY + 1] for k in range(len(frames) - DAY)]
+                list(pool.map(follow, sequence[first:], ahead))
     return out
 
 

@@ -95,6 +95,7 @@ def masked(mode: Mode = "bert", mixture: Mixture = HIDDEN, members: int = 1) -> 
         loss=masked_loss if members == 1 else _ensemble_loss,
         draw=None if plain else partial(_draw, mode=mode, mixture=mixture),
         measures=None if members == 1 else _ensemble_measures,
+        of_hidden=mode == "bert",
     )
 
 

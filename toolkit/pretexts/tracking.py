@@ -5,21 +5,22 @@ one, both ways, to where the smoothed wind would have carried it. What can be fo
 its places and what it is like are then means over many frames, in which the errors of single analyses are averaged out.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import numpy as np
 import pandas as pd
+from joblib import cpu_count
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 from scipy.signal import savgol_filter
 
-from toolkit.data.sequences import filled, sequences
+from toolkit.data.sequences import filled
 from toolkit.data.smoothing import smooth_km
 from toolkit.data.store import Store
-from toolkit.errors import UserError
 from toolkit.geodesy import displaced, displacement_km, distance_km
+from toolkit.pretexts.days import DAY, HOURS_BETWEEN_FRAMES, whole_days
 
-HOURS_BETWEEN_FRAMES = 6
-DAY = 4
-"""Frames in a day."""
 SMOOTHING_KM, STEERING_KM = 150.0, 300.0
 NEIGHBOURHOOD = 5
 """Side in pixels of the square within which a vortex is the strongest."""
@@ -43,18 +44,16 @@ def coherent_vortices(store: Store) -> NDArray[np.float32]:
     counting before it begins and after it ends; lives_on: 1 where it is still there 24 h later, 0 where not; east and
     north: its displacement in these 24 h, km, NaN where it has ended. What a day around would need and the store does
     not have is left out of the means; `lives_on` is NaN on the last day of a sequence of frames.
-    Raises `UserError` for a store that does not go round the globe.
+    Raises `UserError` for a store in which air cannot be followed for a day.
     """
-    if not store.wraps:
-        raise UserError(
-            f"{store.path} does not go round the globe, so the pretext 'vortexfate' cannot follow vortices in it. "
-            "Leave it out."
-        )
     tables = []
-    for sequence in sequences(store, HOURS_BETWEEN_FRAMES):
-        found = pd.concat([found_vortices(store, sequence, k) for k in range(len(sequence))], ignore_index=True)
-        found["track"] = followed(found)
-        tables += [_told(track, sequence) for _, track in found.groupby("track") if np.ptp(track["position"]) >= DAY]
+    with ThreadPoolExecutor(cpu_count()) as pool:  # what takes long is done by NumPy and SciPy, beside one another
+        for sequence in whole_days(store, "vortexfate"):
+            frames = pool.map(partial(found_vortices, store, sequence), range(len(sequence)))
+            found = pd.concat(frames, ignore_index=True)
+            found["track"] = followed(found)
+            tracks = (track for _, track in found.groupby("track") if np.ptp(track["position"]) >= DAY)
+            tables += [_told(track, sequence) for track in tracks]
     rows = np.concatenate(tables) if tables else np.zeros((0, len(COLUMNS)))
     deviations = [store.channels[store.names.index(name)].standard_deviation for name in ("vorticity", "divergence")]
     rows[:, 3:5] /= deviations
@@ -74,7 +73,7 @@ def found_vortices(store: Store, sequence: NDArray[np.intp], position: int) -> p
     within = (np.abs(lat) > LATITUDES[0]) & (np.abs(lat) < LATITUDES[1])
     highest = cyclonic == maximum_filter(cyclonic, NEIGHBOURHOOD, mode=("nearest", "wrap"))
     row, column = np.nonzero(highest & within[:, None] & (cyclonic > least))
-    row_part = _summit(*(cyclonic[row + k, column] for k in (-1, 0, 1)))
+    row_part = _summit(*(cyclonic[(row + k).clip(0, len(lat) - 1), column] for k in (-1, 0, 1)))
     column_part = _summit(*(cyclonic[row, (column + k) % len(lon)] for k in (-1, 0, 1)))
     return pd.DataFrame(
         {
