@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from toolkit.backbones.contract import Wishes
+from toolkit.backbones.contract import Wishes, with_validity
 from toolkit.backbones.features import FeatureSpec, planes
 from toolkit.backbones.known import build_backbone
 from toolkit.backbones.vit import KIND, ViT
@@ -48,9 +48,19 @@ def test_missing_equals_zero_with_a_validity_of_zero(vit: ViT, value: float) -> 
     fields = torch.where(gap, 0.0, x[:, :-1])
     explicit = torch.cat([fields, x[:, -1:], (~gap).float()], 1)
     embedded = vit.patch_embed(explicit).flatten(2).transpose(1, 2)
-    torch.testing.assert_close(vit.stem(x), embedded + vit._position((4, 4), embedded))
+    torch.testing.assert_close(vit.stem(x), embedded + vit._position((4, 4), embedded.device))
     assert torch.isfinite(vit(x)).all()
     assert not torch.allclose(vit(x), vit(torch.cat([fields, x[:, -1:]], 1)))
+
+
+def test_what_blocks_add_to_stays_precise(vit: ViT) -> None:
+    """In mixed precision too, positions and the sum of all that blocks put out are in float32."""
+    x = windows()
+    with torch.autocast("cpu", torch.bfloat16):
+        embedded = vit.patch_embed(with_validity(x)).flatten(2).transpose(1, 2)
+        assert embedded.dtype == torch.bfloat16
+        assert torch.equal(vit.stem(x), embedded.float() + vit._position((4, 4), x.device))
+        assert vit.until(x, 2).dtype == torch.float32
 
 
 def test_all_missing_is_finite(vit: ViT) -> None:

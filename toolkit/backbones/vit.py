@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from timm.layers import build_sincos2d_pos_embed
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
@@ -37,23 +38,24 @@ class ViT(Network):
         self.patch_embed = nn.Conv2d(2 * spec.planes - 1, spec.dim, spec.patch, spec.patch)
         self.blocks = nn.ModuleList(Block(spec.dim, shape.heads, qkv_bias=True) for _ in range(shape.depth))
         self.norm = nn.LayerNorm(spec.dim)
-        self._positions: dict[tuple[int, int], Tensor] = {}
+        self._positions: dict[tuple[tuple[int, int], torch.device], Tensor] = {}
 
     def stem(self, x: Tensor) -> Tensor:
         """Return the embedded patches (b, n, dim) of windows (b, planes, h, w), with their positions."""
         check_window(self.spec, x)
         grid = (x.shape[-2] // self.spec.patch, x.shape[-1] // self.spec.patch)
         tokens = self.patch_embed(with_validity(x)).flatten(2).transpose(1, 2)
-        return tokens + self._position(grid, tokens)
+        return tokens + self._position(grid, tokens.device)  # in float32, as what the blocks add to it stays then
 
     def tail(self, state: Tensor) -> Tensor:
         """Return the tokens (b, n, dim), normalised."""
         return self.norm(state)
 
-    def _position(self, grid: tuple[int, int], like: Tensor) -> Tensor:
-        if grid not in self._positions:
-            self._positions[grid] = build_sincos2d_pos_embed(list(grid), self.spec.dim, interleave_sin_cos=True)
-        return self._positions[grid].to(like)
+    def _position(self, grid: tuple[int, int], device: torch.device) -> Tensor:
+        if (grid, device) not in self._positions:
+            position = build_sincos2d_pos_embed(list(grid), self.spec.dim, interleave_sin_cos=True)
+            self._positions[grid, device] = position.to(device)
+        return self._positions[grid, device]
 
 
 def _built(spec: FeatureSpec, architecture: Mapping[str, Any]) -> ViT:
