@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from toolkit.backbones.weights import load_backbone
 from toolkit.errors import UserError
 from toolkit.pretexts import lagrangian
-from toolkit.pretexts.contract import finite_mean, patches, token_grid, unpatched
+from toolkit.pretexts.contract import finite_mean, mean_squared, patches, token_grid, unpatched
 from toolkit.pretexts.known import pretext_named, pretext_names, pretexts_of, readout_channels, readouts
 
 
@@ -29,7 +29,7 @@ def test_patches_and_unpatched_are_inverse(b: int, c: int, rows: int, columns: i
 
 
 def test_what_does_not_count_may_be_nan() -> None:
-    """The mean is over what counts; it is zero where nothing does, and its gradient is finite."""
+    """The mean is over what counts; it is zero where nothing does, and what does not count has no gradient."""
     loss = torch.tensor([1.0, torch.nan, 3.0], requires_grad=True)
     mean = finite_mean(loss, torch.tensor([True, False, True]))
     mean.backward()
@@ -37,6 +37,16 @@ def test_what_does_not_count_may_be_nan() -> None:
     assert loss.grad is not None
     assert loss.grad.tolist() == [0.5, 0.0, 0.5]
     assert finite_mean(loss, torch.zeros(3, dtype=torch.bool)) == 0
+
+
+def test_what_is_not_known_has_no_gradient() -> None:
+    """The squared error is a mean over what is known, whatever is said elsewhere; so is its gradient."""
+    said = torch.tensor([1.0, torch.nan, 5.0], requires_grad=True)
+    error = mean_squared(said, torch.tensor([3.0, torch.nan, torch.nan]))
+    error.backward()
+    assert error == 4
+    assert said.grad is not None
+    assert said.grad.tolist() == [-4.0, 0.0, 0.0]
 
 
 def test_pretexts_are_found_by_name() -> None:

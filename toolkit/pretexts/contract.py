@@ -1,7 +1,7 @@
 """What a pretext is: an objective that needs no labels, as values and plain functions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -74,9 +74,8 @@ class Place:
 
     def planes(self, hours: NDArray[np.integer]) -> Tensor:
         """Return the input planes (b, planes, h, w) so many hours (b,) later; frames that do not exist are NaN."""
-        w, every = self.windows, np.arange(len(self.windows))
-        later = self.store.time[self.times] + hours.astype("timedelta64[h]")
-        there = Windows(frames_at(self.store, later, self.spec.frames), w.row, w.column, w.mirrored, w.size)
+        every, later = np.arange(len(self.windows)), self.store.time[self.times] + hours.astype("timedelta64[h]")
+        there = replace(self.windows, time=frames_at(self.store, later, self.spec.frames))
         return planes(
             read_windows(self.store, there, every, self.normalisation), window_latitudes(self.store, there, every)
         )
@@ -195,5 +194,14 @@ def cut(
 
 
 def finite_mean(loss: Tensor, counts: Tensor) -> Tensor:
-    """Return the mean of `loss` where `counts` is true, zero where nothing counts. Elsewhere it may be NaN."""
+    """Return the mean of `loss` where `counts` is true, zero where nothing counts.
+
+    Elsewhere it may be NaN, but where it was computed from weights their gradient is then NaN too.
+    """
     return torch.where(counts, loss, 0.0).sum() / counts.sum().clamp(min=1)
+
+
+def mean_squared(said: Tensor, true: Tensor) -> Tensor:
+    """Return the mean of (said - true)^2 where `true` is finite, zero where it nowhere is; so is the gradient."""
+    known = true.isfinite()
+    return finite_mean(torch.where(known, said - true, 0.0) ** 2, known)

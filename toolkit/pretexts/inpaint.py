@@ -27,7 +27,7 @@ from toolkit.pretexts.contract import (
     Place,
     Pretext,
     Views,
-    finite_mean,
+    mean_squared,
     patches,
     token_grid,
     unpatched,
@@ -110,7 +110,7 @@ def inpaint_loss(module: nn.Module, encode: Encoder, views: Views, adversarial: 
     """Return the loss that `inpaint` states."""
     assert isinstance(module, Inpainter)
     filled, true = _filled(module, encode, views)
-    squared = _mean_squared(filled, true)
+    squared = mean_squared(filled, true)
     if module.judge is None:
         return squared
     fake, real = _comparable(filled, true)
@@ -133,7 +133,7 @@ def inpaint_measures(module: nn.Module, encode: Encoder, views: Views) -> dict[s
     around = torch.where(rim, views.clean[:, module.first : -1], 0.0).sum((2, 3), keepdim=True)
     constant = around / rim.sum((2, 3), keepdim=True).clamp(min=1)
     said = {"RMSE": filled, "RMSE of the rim's mean": constant}
-    numbers = {name: _mean_squared(values, true).sqrt() for name, values in said.items()}
+    numbers = {name: mean_squared(values, true).sqrt() for name, values in said.items()}
     if module.judge is not None:
         fake, real = _comparable(filled, true)
         right = torch.cat([module.judge(real) > 0, module.judge(fake) < 0])
@@ -158,10 +158,6 @@ def _inside(views: Views) -> Tensor:
     hole, n = views.drawn["inpaint"]["hole"].flatten(1), views.hidden.shape[1]
     inside = torch.zeros(len(hole), n, dtype=torch.bool, device=hole.device).scatter(1, hole, True)
     return inside.unflatten(1, token_grid(n, views.clean.shape[-2:]))
-
-
-def _mean_squared(filled: Tensor, true: Tensor) -> Tensor:
-    return finite_mean((filled - true.nan_to_num(0.0)) ** 2, true.isfinite())
 
 
 def _comparable(filled: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:

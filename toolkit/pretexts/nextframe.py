@@ -29,6 +29,7 @@ from toolkit.pretexts.contract import (
     Target,
     Views,
     finite_mean,
+    mean_squared,
     patches,
     token_grid,
     unpatched,
@@ -106,8 +107,7 @@ def nextframe_loss(module: nn.Module, encode: Encoder, views: Views, hours: Hour
         truth = truth - _last(views.seen, len(hours), truth.shape[1])
     rows, _ = token_grid(tokens.shape[1], truth.shape[-2:])
     truth = patches(truth, truth.shape[-2] // rows)
-    error = (module(tokens).reshape(truth.shape) - truth.nan_to_num(0.0)) ** 2
-    return finite_mean(error, torch.isfinite(truth))
+    return mean_squared(module(tokens).reshape(truth.shape), truth)
 
 
 def predicted(module: nn.Module, encode: Encoder, x: Tensor, hours: Hours, from_last: bool) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from toolkit.backbones.features import FeatureSpec
 from toolkit.errors import UserError, unknown
-from toolkit.pretexts.contract import Encoder, Pretext, Views, finite_mean, patches
+from toolkit.pretexts.contract import Encoder, Pretext, Views, mean_squared, patches
 
 
 class Halves(nn.Module):
@@ -69,7 +69,7 @@ def splitbrain(first: tuple[str, ...] = ("vorticity",)) -> Pretext:
 def splitbrain_loss(module: nn.Module, encode: Encoder, views: Views) -> Tensor:
     """Return the mean of the squared errors of both directions."""
     both = _directions(module, encode, views).values()
-    return torch.stack([_mean_squared(said, true) for said, true in both]).mean()
+    return torch.stack([mean_squared(said, true) for said, true in both]).mean()
 
 
 def splitbrain_measures(module: nn.Module, encode: Encoder, views: Views) -> dict[str, Tensor]:
@@ -79,13 +79,9 @@ def splitbrain_measures(module: nn.Module, encode: Encoder, views: Views) -> dic
     """
     numbers = {}
     for name, (said, true) in _directions(module, encode, views).items():
-        variance = _mean_squared(true.nanmean((0, 1, 3), keepdim=True), true)
-        numbers[f"explained share of {name}"] = 1 - _mean_squared(said, true) / variance.clamp(min=1e-12)
+        variance = mean_squared(true.nanmean((0, 1, 3), keepdim=True), true)
+        numbers[f"explained share of {name}"] = 1 - mean_squared(said, true) / variance.clamp(min=1e-12)
     return numbers
-
-
-def _mean_squared(said: Tensor, true: Tensor) -> Tensor:
-    return finite_mean((said - true.nan_to_num(0.0)) ** 2, true.isfinite())
 
 
 def _directions(module: nn.Module, encode: Encoder, views: Views) -> dict[str, tuple[Tensor, Tensor]]:
