@@ -107,7 +107,7 @@ def compare(store: Store, values: np.memmap, batches: xbatcher.BatchGenerator) -
     ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         bare: lambda index: memmap_way(values, lattice, index),
         "memory map, tuned copy": lambda index: tuned_memmap_way(plain, lattice, index),
-        "store, copy": lambda index: _copied(store, lattice, index),
+        "store, copy": lambda index: _copied(store, lattice, index, len(store.channels)),
         "store, normalised float32": lambda index: read_windows(store, lattice, index),
         "store, normalised, wrapped and mirrored": lambda index: read_windows(store, everywhere, index),
         "memory map, normalised with NumPy": lambda index: store.normalisation.apply(

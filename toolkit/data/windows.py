@@ -80,8 +80,8 @@ def read_windows(
     """
     normalisation = normalisation or store.normalisation
     channels = _channels(store, normalisation)
-    stored = _copied(store, windows, index)
-    if channels != list(range(len(store.channels))):
+    stored = _copied(store, windows, index, max(channels) + 1)
+    if channels != list(range(stored.shape[2])):
         stored = stored[:, :, channels]
     factor, shift = (
         torch.from_numpy(values[windows.mirrored[index].astype(int), None, :, None, None])
@@ -122,10 +122,10 @@ def window_latitudes(store: Store, windows: Windows, index: NDArray[np.integer])
     return np.where(windows.mirrored[index, None], -latitude[:, ::-1], latitude)
 
 
-def _copied(store: Store, windows: Windows, index: NDArray[np.integer]) -> NDArray[np.float16]:
-    """Copy the windows out of the file as they are stored, (b, t, c, h, w), reflected where they are mirrored."""
-    (h, w), values = windows.size, store.values
-    stored = np.empty((len(index), windows.time.shape[1], len(store.channels), h, w), np.float16)
+def _copied(store: Store, windows: Windows, index: NDArray[np.integer], channels: int) -> NDArray[np.float16]:
+    """Copy the first channels of windows as they are stored, (b, t, channels, h, w), reflected where mirrored."""
+    (h, w), values = windows.size, store.values[:, :channels]
+    stored = np.empty((len(index), windows.time.shape[1], channels, h, w), np.float16)
     reflected = stored[..., ::-1, :]
     corners = (array[index].tolist() for array in (windows.time, windows.row, windows.column, windows.mirrored))
     for i, (times, row, column, mirrored) in enumerate(zip(*corners, strict=True)):

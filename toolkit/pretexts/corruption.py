@@ -21,7 +21,9 @@ def deleted(x: Tensor, chosen: Tensor, patch: int) -> Tensor:
     b, _, h, w = x.shape
     pixels = chosen.transpose(1, 2).reshape(b, -1, h // patch, w // patch)
     pixels = pixels.repeat_interleave(patch, 2).repeat_interleave(patch, 3)
-    return torch.cat([x[:, :-1].masked_fill(pixels, torch.nan), x[:, -1:]], 1)
+    left = x.clone()
+    left[:, :-1].masked_fill_(pixels, torch.nan)
+    return left
 
 
 def draw_corruption(

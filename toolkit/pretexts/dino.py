@@ -30,8 +30,8 @@ BOTTLENECK = 32
 """Far fewer than DINO's 256: cosines of few dimensions differ enough between windows for the teacher to sharpen."""
 TEACHER_TEMPERATURE, STUDENT_TEMPERATURE = 0.04, 0.1
 CENTRE_MOMENTUM = 0.9
-SMOOTHED_STEPS = 20
-"""What tells a collapse is a mean over about so many steps."""
+SMOOTHED_BATCHES = 20
+"""What tells a collapse is a mean over about so many batches."""
 LEAST_VARIATION = 5e-4
 """Variation between windows under which they are all the same to the teacher: of a healthy one it is 0.01 and more."""
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -42,7 +42,8 @@ class Head(nn.Module):
 
     A prototype's length is one: DINO's weight norm with a fixed gain. There is no batch norm; the mean tokens are
     standardised by running moments, since they differ little between windows beside what is common to all. Buffers
-    hold what a step hands to the next: these moments, the teacher's mean logits, and what tells a collapse.
+    hold what a batch hands to the next: these moments, the teacher's mean logits, the count of batches (`steps`), and
+    what tells a collapse.
     """
 
     centre: Tensor
@@ -150,7 +151,7 @@ def _follow(module: Head, logits: Tensor, said: Tensor, pooled: Tensor) -> None:
     module.moments = module.moments.lerp(torch.stack(moments), 1 - CENTRE_MOMENTUM)
     module.steps += 1
     steps = int(module.steps)
-    module.told.lerp_(torch.stack(variation(whole, mean_entropy[0])), 1 / min(steps, SMOOTHED_STEPS))
+    module.told.lerp_(torch.stack(variation(whole, mean_entropy[0])), 1 / min(steps, SMOOTHED_BATCHES))
     if steps > module.warm_up and module.told[1] < LEAST_VARIATION and len(said) > GLOBAL_CROPS:
         how = "takes all windows for the same prototype" if module.told[0] < 0.5 else "finds all prototypes equally fit"
         raise UserError(
@@ -185,7 +186,8 @@ def dino(
     """Return the pretext; worlds are small, so it has far fewer prototypes than the 65,536 for photographs.
 
     global_share, local_share: sides of the crops as shares of the window's. momentum: the teacher's, at the start.
-    warm_up: steps after which a collapse is looked for. Raises `UserError` where a crop would be the whole window.
+    warm_up: batches, of which a step may have several, after which a collapse is looked for. Raises `UserError` where a
+    crop would be the whole window.
     """
     shares = (global_share, local_share)
     return Pretext(
