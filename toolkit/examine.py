@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from toolkit.backbones.card import Card, backbone_folder, check_fits
+from toolkit.backbones.card import backbone_folder, check_fields
 from toolkit.backbones.weights import Backbone, load_backbone
 from toolkit.config import Settings
 from toolkit.data.normalise import Normalisation
@@ -38,7 +38,7 @@ def run_examine(
     told.stage("preparing fields")
     stores = [prepared(world, variables) for world in worlds]
     for store in stores:
-        _check_store(backbone.card, store)
+        check_fields(backbone.card, store, backbone.card.spec.variables)
     sources = [unlabelled(store, model.recipe, cached_target) for store in stores]
     identities = [world_identity(world, store) for world, store in zip(worlds, stores, strict=True)]
     config = {"backbone": name, "weights_sha256": backbone.card.weights_sha256, "worlds": identities}
@@ -76,9 +76,3 @@ def write_examinations(
             told.stage(f"examining {pretext.name}")
             with whole_folder(folder / pretext.name) as temporary:
                 pretext.examine(model.learned(pretext.name, normalisation), stores, temporary)
-
-
-def _check_store(card: Card, store: Store) -> None:
-    units = {channel.name: channel.units for channel in store.channels}
-    variables = card.spec.variables
-    check_fits(card, variables, tuple(units[name] for name in variables), store.latitude_spacing)

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from toolkit.backbones.card import check_fits
+from toolkit.backbones.card import check_fields
 from toolkit.backbones.features import FeatureSpec, planes
 from toolkit.backbones.weights import Backbone
 from toolkit.data.store import Store
 from toolkit.data.windows import Windows, frames_at, read_windows, to_degrees, window_at, window_latitudes
-from toolkit.errors import UserError, unknown
+from toolkit.errors import UserError
 from toolkit.geodesy import distance_km
 from toolkit.pretexts.contract import token_grid
 from toolkit.pretexts.draw import random_centres
@@ -121,7 +121,7 @@ def view_features(
     does not fit the backbone, or where there is no such layer or channel.
     """
     spec, told = backbone.card.spec, told or Told()
-    check_store(backbone, store)
+    check_fields(backbone.card, store, backbone.card.spec.variables)
     layer = last_layer(backbone) if layer is None else layer
     told.stage(f"looking at {windows} windows with {layer} of {backbone.card.name}")
     places = drawn_windows(store, spec, windows, seed)
@@ -156,15 +156,6 @@ def view_features(
             )
         )
     return FeatureView(backbone.card.name, spec, layer, answers.shape[2:], windows, tuple(found))
-
-
-def check_store(backbone: Backbone, store: Store) -> None:
-    """Refuse a store whose variables, units or grid spacing are not those that the backbone was trained on."""
-    known, wanted = {channel.name: channel.units for channel in store.channels}, backbone.card.spec.variables
-    for name in wanted:
-        if name not in known:
-            raise unknown(f"variable in the store {store.path}", name, known)
-    check_fits(backbone.card, wanted, tuple(known[name] for name in wanted), store.latitude_spacing)
 
 
 def last_layer(backbone: Backbone) -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from toolkit.adapt import Adapted, Lora, adapted
-from toolkit.backbones.card import Card, check_fits
+from toolkit.backbones.card import Card, check_fields
 from toolkit.backbones.features import FeatureSpec, planes
 from toolkit.backbones.known import build_backbone
 from toolkit.backbones.weights import Backbone
@@ -118,11 +118,9 @@ def check_store(task: Task, card: Card, store: Store) -> None:
     Refused too is a backbone that looks at other frames than the task, or at variables that the task does not name: the
     store has none but the task's.
     """
-    units = {channel.name: channel.units for channel in store.channels}
-    looked_at = [name for name in card.spec.variables if name in units]
-    variables = tuple(dict.fromkeys((*task.inputs.variables, *looked_at)))
-    check_fits(card, variables, tuple(units[name] for name in variables), store.latitude_spacing)
-    if lacking := [f"'{name}'" for name in card.spec.variables if name not in units]:
+    looked_at = [name for name in card.spec.variables if name in store.names]
+    check_fields(card, store, tuple(dict.fromkeys((*task.inputs.variables, *looked_at))))
+    if lacking := [f"'{name}'" for name in card.spec.variables if name not in store.names]:
         raise UserError(
             f"The backbone {card.name} looks at {', '.join(lacking)} too, which the task {task.name} does not name "
             "among its inputs. Take another backbone, or a task that names all that this one looks at."

@@ -133,7 +133,7 @@ def _activations(model: Pretraining, few: Views, more: Views, settings: Pretrain
 def _carried_on(kept: tuple[int, int], windows: int) -> int:
     few, more = kept
     each = max(0.0, (more - few) / (MORE - FEW))
-    return round(max(more, more + each * (windows - MORE)) if windows >= MORE else more)
+    return round(more + each * max(0, windows - MORE))
 
 
 def kept_bytes(model: Pretraining, views: Views, precision: str, device: str) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 
 from toolkit.backbones.features import FeatureSpec
 from toolkit.data.normalise import Normalisation
+from toolkit.data.store import Store
 from toolkit.errors import UserError, unknown
 from toolkit.files import sha256, write_json
 
@@ -105,6 +106,15 @@ def check_fits(card: Card, variables: tuple[str, ...], units: tuple[str, ...], g
         )
     if wrong:
         raise UserError(f"The backbone {card.name} does not fit: {'; '.join(wrong)}.")
+
+
+def check_fields(card: Card, store: Store, variables: tuple[str, ...]) -> None:
+    """Refuse a store that lacks one of the variables, or whose units or grid spacing the backbone was not made for."""
+    units = {channel.name: channel.units for channel in store.channels}
+    for name in variables:
+        if name not in units:
+            raise unknown(f"variable in the store {store.path}", name, units)
+    check_fits(card, variables, tuple(units[name] for name in variables), store.latitude_spacing)
 
 
 def _tuples(raw: dict[str, Any]) -> dict[str, Any]:

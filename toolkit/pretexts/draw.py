@@ -1,7 +1,7 @@
 """Drawing windows at random from unlabelled stores: where they lie, what is hidden of them, what each pretext reads."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,14 @@ from torch import Tensor
 from toolkit.backbones.features import FeatureSpec, planes
 from toolkit.data.normalise import Normalisation
 from toolkit.data.store import Store
-from toolkit.data.windows import ODD_UNDER_REFLECTION, Windows, read_windows, window_at, window_latitudes
+from toolkit.data.windows import (
+    ODD_UNDER_REFLECTION,
+    Windows,
+    frames_at,
+    read_windows,
+    window_at,
+    window_latitudes,
+)
 from toolkit.errors import UserError
 from toolkit.pretexts.contract import Place, Pretext, Target, Views
 from toolkit.pretexts.masked import hide
@@ -98,9 +105,11 @@ def draw(sources: Sequence[Unlabelled], recipe: Recipe, normalisation: Normalisa
     drawn: dict[str, dict[str, Tensor]] = {pretext.name: {} for pretext, _ in recipe.pretexts}
     for (pretext_name, name), target in recipe.targets.items():
         if target.make is not None and target.read is not None:
-            values = target.read(source.made[pretext_name, name], store, _moved(windows, store, times, 0))
+            now = replace(windows, time=times[:, None])
+            values = target.read(source.made[pretext_name, name], store, now)
         else:
-            values = read(_moved(windows, store, times, target.hours))[:, 0]
+            later = replace(windows, time=frames_at(store, store.time[times], (target.hours,)))
+            values = read(later)[:, 0]
         drawn[pretext_name][name] = torch.from_numpy(values)
     place = Place(store, windows, times, recipe.spec, normalisation)
     for number, (pretext, _) in enumerate(recipe.pretexts, 1):  # [seed, 0] is the seed itself
@@ -144,11 +153,4 @@ def normalisation_for(variables: Sequence[str], store: Store) -> Normalisation:
 def _aligned(windows: Windows, targets: Iterable[Target]) -> Windows:
     """Move every window's corner to a multiple of the largest stride, so that coarser targets fall on its pixels."""
     stride = max((target.stride for target in targets), default=1)
-    row, column = windows.row // stride * stride, windows.column // stride * stride
-    return Windows(windows.time, row, column, windows.mirrored, windows.size)
-
-
-def _moved(windows: Windows, store: Store, times: np.ndarray, hours: int) -> Windows:
-    """Return the windows `hours` after the given times, one frame each."""
-    found = np.searchsorted(store.time, store.time[times] + np.timedelta64(hours, "h"))
-    return Windows(found[:, None], windows.row, windows.column, windows.mirrored, windows.size)
+    return replace(windows, row=windows.row // stride * stride, column=windows.column // stride * stride)
