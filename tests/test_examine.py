@@ -6,28 +6,32 @@ from pathlib import Path
 import pytest
 import torch
 
-from toolkit.backbones.weights import Backbone, load_backbone
+from toolkit.backbones.weights import load_backbone, save_backbone
 from toolkit.config import PretrainSettings, Settings
 from toolkit.errors import UserError
 from toolkit.examine import pretraining_of, run_examine
+from toolkit.pretexts.draw import Recipe
 from toolkit.pretexts.known import pretext_named
-from toolkit.pretexts.teacher import Teacher
+from toolkit.pretrain import Encoding, Pretraining
 from toolkit.pretrain_run import run_pretrain
 from toolkit.runfolder import RunFolder
 from toolkit.told import Told
 
 
-def test_a_teacher_is_what_it_has_been_following(random_backbone: Path) -> None:
-    """It is not kept with the backbone: it speaks as the loaded backbone does, not as random weights do."""
+def test_a_backbone_comes_back_with_its_teacher(random_backbone: Path, tmp_path: Path) -> None:
+    """What is measured with it is what was measured before; a teacher that was not kept is missed."""
     loaded = load_backbone(random_backbone)
-    card = replace(loaded.card, pretexts={"dino": 1.0})
-    head = pretext_named("dino").module(card.spec).state_dict()
-    model = pretraining_of(Backbone(card, loaded.module, {"dino": head}))
-    teacher, joint = model.teachers["dino"], model.joint("dino")
-    assert isinstance(teacher, Teacher)
-    x = torch.randn(3, card.spec.planes, 16, 16, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        assert torch.equal(teacher.says(joint, x), joint(x))
+    card, x = replace(loaded.card, pretexts={"dino": 1.0}, readouts=()), torch.arange(80.0).reshape(1, 5, 4, 4)
+    model = Pretraining(Recipe(card.spec, card.architecture, ((pretext_named("dino"), 1.0),), card.window), seed=7)
+    torch.nn.init.ones_(model.backbone.patch_embed.bias)  # the teacher lags behind
+    modules, teachers = dict(model.pretexts.items()), dict(model.teachers.items())
+    save_backbone(tmp_path, card, model.backbone, modules, teachers)
+    again = pretraining_of(load_backbone(tmp_path))
+    assert torch.equal(Encoding(again).teacher("dino", x), Encoding(model.eval()).teacher("dino", x))
+    assert not torch.equal(Encoding(again).teacher("dino", x), again.joint("dino")(x))
+    save_backbone(tmp_path, card, model.backbone, modules)
+    with pytest.raises(UserError, match="no weights for the teacher of its pretext 'dino'"):
+        pretraining_of(load_backbone(tmp_path))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

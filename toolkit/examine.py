@@ -53,17 +53,23 @@ def run_examine(
 def pretraining_of(backbone: Backbone) -> Pretraining:
     """Return a loaded backbone with the modules of its pretexts as they were trained.
 
-    `UserError` where they were not kept. A teacher, which is not kept, is what it has been following.
+    `UserError` where they, or the teacher of one, were not kept.
     """
     card, pretexts = backbone.card, pretexts_of(backbone.card)
     if missing := [name for name in pretexts if name not in backbone.pretexts]:
         raise UserError(f"The backbone {card.name} has no weights for its pretext '{missing[0]}'.")
+    if missing := [name for name, p in pretexts.items() if p.teacher is not None and name not in backbone.teachers]:
+        raise UserError(
+            f"The backbone {card.name} has no weights for the teacher of its pretext '{missing[0]}', without which it "
+            "has no score. Train it again."
+        )
     weighted = tuple((pretext, card.pretexts[name]) for name, pretext in pretexts.items())
     model = Pretraining(Recipe(card.spec, card.architecture, weighted, card.window, card.hidden), seed=0)
     model.backbone.load_state_dict(backbone.module.state_dict())
     for name, weights in backbone.pretexts.items():
         model.pretexts[name].load_state_dict(weights)
-    model.begin_teachers()
+    for name, weights in backbone.teachers.items():
+        model.teachers[name].load_state_dict(weights)
     return model.eval()
 
 

@@ -50,12 +50,8 @@ class Pretraining(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(seed, 1))  # by the seed itself they would begin as copies of the backbone
             self.pretexts = nn.ModuleDict({p.name: p.module(recipe.spec) for p, _ in recipe.pretexts})
-        self.begin_teachers()
-
-    def begin_teachers(self) -> None:
-        """Let the teachers be what backbone and modules are now."""
         self.teachers = nn.ModuleDict(
-            {p.name: Teacher(self.joint(p.name), p.teacher) for p, _ in self.recipe.pretexts if p.teacher is not None}
+            {p.name: Teacher(self.joint(p.name), p.teacher) for p, _ in recipe.pretexts if p.teacher is not None}
         )
 
     def forward(self, views: Views) -> dict[str, Tensor]:

@@ -246,7 +246,8 @@ def phase_of(settings: PretrainSettings) -> Phase | None:
 
 def _saved(folder: Path, card: Card, model: Pretraining, settings: PretrainSettings) -> Path:
     with whole_folder(folder) as temporary:
-        card = save_backbone(temporary, card, model.backbone, {str(k): v for k, v in model.pretexts.items()})
+        modules, teachers = ({str(k): v for k, v in kept.items()} for kept in (model.pretexts, model.teachers))
+        card = save_backbone(temporary, card, model.backbone, modules, teachers)
         recipe = recipe_text(card, settings)
         write_text(temporary / "recipe.yaml", recipe)
         write_text(temporary / "README.md", card_text(card))

@@ -2,7 +2,7 @@
 
 What the folder holds:
     config.json         features, architecture, normalisation, pretexts, data, scores, SHA-256 of the weights
-    model.safetensors   the backbone, and the modules of its readouts
+    model.safetensors   the backbone, the modules of its pretexts, and their teachers
     README.md           the card, for people
     recipe.yaml         what `toolkit pretrain --config` needs to make it again
 """

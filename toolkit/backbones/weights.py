@@ -1,8 +1,9 @@
 """Saving a backbone as a folder and loading it back; what is loaded is tensors, never code."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -17,18 +18,26 @@ from toolkit.files import sha256, whole_file
 
 @dataclass(frozen=True)
 class Backbone:
-    """A loaded backbone: its card, the module, and the weights of its pretexts' modules by the pretext's name."""
+    """A loaded backbone: its card, the module, and by a pretext's name the weights of its module and of its teacher."""
 
     card: Card
     module: Network
     pretexts: Mapping[str, dict[str, Tensor]]
+    teachers: Mapping[str, dict[str, Tensor]] = field(default_factory=dict)
 
 
-def save_backbone(folder: Path, card: Card, module: nn.Module, pretexts: Mapping[str, nn.Module]) -> Card:
+def save_backbone(
+    folder: Path,
+    card: Card,
+    module: nn.Module,
+    pretexts: Mapping[str, nn.Module],
+    teachers: Mapping[str, nn.Module] = MappingProxyType({}),
+) -> Card:
     """Write model.safetensors and config.json into an existing folder; return the card with hash and count."""
-    tensors = {f"backbone.{name}": value for name, value in module.state_dict().items()}
-    for pretext, part in pretexts.items():
-        tensors |= {f"pretexts.{pretext}.{name}": value for name, value in part.state_dict().items()}
+    parts = {"backbone": module}
+    parts |= {f"pretexts.{name}": part for name, part in pretexts.items()}
+    parts |= {f"teachers.{name}": part for name, part in teachers.items()}
+    tensors = {f"{part}.{name}": value for part, own in parts.items() for name, value in own.state_dict().items()}
     with whole_file(folder / "model.safetensors") as temporary:
         save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary)
     parameters = sum(p.numel() for p in module.parameters())
@@ -49,9 +58,10 @@ def load_backbone(folder: Path) -> Backbone:
         module.load_state_dict(parts)
     except (SafetensorError, RuntimeError, TypeError) as error:
         raise UserError(f"{folder / 'model.safetensors'} does not hold the backbone {card.name}: {error}") from error
-    pretexts: dict[str, dict[str, Tensor]] = {}
+    kept: dict[str, dict[str, dict[str, Tensor]]] = {"pretexts": {}, "teachers": {}}
     for name, value in tensors.items():
-        if name.startswith("pretexts."):
-            _, pretext, rest = name.split(".", 2)
-            pretexts.setdefault(pretext, {})[rest] = value
-    return Backbone(card, module.eval(), pretexts)
+        group, _, rest = name.partition(".")
+        if group in kept:
+            pretext, _, own = rest.partition(".")
+            kept[group].setdefault(pretext, {})[own] = value
+    return Backbone(card, module.eval(), **kept)
