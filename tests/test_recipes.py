@@ -1,16 +1,20 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
 from toolkit.backbones.weights import load_backbone
 from toolkit.config import PretrainSettings, configured
 from toolkit.errors import UserError
+from toolkit.pretexts.draw import draw
 from toolkit.pretexts.known import pretext_names
+from toolkit.pretrain import Pretraining
 from toolkit.pretrain_dry_run import estimate_pretraining
-from toolkit.pretrain_run import run_pretrain
+from toolkit.pretrain_run import made_ready, run_pretrain
 from toolkit.recipes import recipe_files, settings_file
 from toolkit.runfolder import RunFolder
 from toolkit.told import Told
@@ -66,6 +70,18 @@ def test_a_recipe_trains(name: str, era5: Path, tmp_path: Path) -> None:
     steps = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [step["step"] for step in steps] == [0, 1]
     assert load_backbone(folder).card.name == f"{name}-era5"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", recipe_files())
+def test_a_recipe_hides_patches_from_who_looks_for_them(name: str, era5: Path) -> None:
+    """Where it hides any, its loss goes by which they are; otherwise they would be drawn for nothing."""
+    ready = made_ready(small(name, era5), Told())
+    views = draw(ready.windows, ready.recipe, ready.normalisation, 2, 0)
+    model = Pretraining(ready.recipe, 0).eval()
+    others = replace(views, seen=torch.zeros_like(views.seen), hidden=~views.hidden)
+    with torch.no_grad():
+        assert not ready.recipe.hidden or model(views) != model(others)
 
 
 def test_atmodist_is_that_of_the_papers() -> None:
