@@ -126,7 +126,7 @@ def test_the_pretext_learns(smooth_store: Store, recipe: Recipe, tmp_path: Path)
     """In waves that drift evenly the time apart is told well above chance after some steps."""
     normalisation = normalisation_for(SPEC.variables, smooth_store)
     source = unlabelled(smooth_store, recipe, lambda *_: np.empty(0))
-    model = pretrain(recipe, [source], normalisation, Schedule(120, 16, {"": 3e-3}), Run(tmp_path))
+    model = pretrain(recipe, [source], normalisation, Schedule(240, 16, {"": 3e-3}), Run(tmp_path))
     with torch.no_grad():
         measured = model.measures(draw([source], recipe, normalisation, 128, 7))
     assert measured["atmodist"] < 0.9
