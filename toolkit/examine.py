@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from toolkit.backbones.card import backbone_folder, check_fields
+from toolkit.backbones.card import backbone_folder, check_fits_store
 from toolkit.backbones.weights import Backbone, load_backbone
 from toolkit.config import Settings
 from toolkit.data.normalise import Normalisation
@@ -38,7 +38,7 @@ def run_examine(
     told.stage("preparing fields")
     stores = [prepared(world, variables) for world in worlds]
     for store in stores:
-        check_fields(backbone.card, store, backbone.card.spec.variables)
+        check_fits_store(backbone.card, store, backbone.card.spec.variables)
     sources = [unlabelled(store, model.recipe, cached_target) for store in stores]
     identities = [world_identity(world, store) for world, store in zip(worlds, stores, strict=True)]
     config = {"backbone": name, "weights_sha256": backbone.card.weights_sha256, "worlds": identities}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from toolkit.backbones.card import check_fields
+from toolkit.backbones.card import check_fits_store
 from toolkit.backbones.features import FeatureSpec, planes
 from toolkit.backbones.weights import Backbone
 from toolkit.data.store import Store
@@ -121,7 +121,7 @@ def view_features(
     does not fit the backbone, or where there is no such layer or channel.
     """
     spec, told = backbone.card.spec, told or Told()
-    check_fields(backbone.card, store, backbone.card.spec.variables)
+    check_fits_store(backbone.card, store, backbone.card.spec.variables)
     layer = last_layer(backbone) if layer is None else layer
     told.stage(f"looking at {windows} windows with {layer} of {backbone.card.name}")
     places = drawn_windows(store, spec, windows, seed)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from toolkit.adapt import Adapted, Lora, adapted
-from toolkit.backbones.card import Card, check_fields
+from toolkit.backbones.card import Card, check_fits_store
 from toolkit.backbones.features import FeatureSpec, planes
 from toolkit.backbones.known import build_backbone
 from toolkit.backbones.weights import Backbone
@@ -119,7 +119,7 @@ def check_store(task: Task, card: Card, store: Store) -> None:
     store has none but the task's.
     """
     looked_at = [name for name in card.spec.variables if name in store.names]
-    check_fields(card, store, tuple(dict.fromkeys((*task.inputs.variables, *looked_at))))
+    check_fits_store(card, store, tuple(dict.fromkeys((*task.inputs.variables, *looked_at))))
     if lacking := [f"'{name}'" for name in card.spec.variables if name not in store.names]:
         raise UserError(
             f"The backbone {card.name} looks at {', '.join(lacking)} too, which the task {task.name} does not name "

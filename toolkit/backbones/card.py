@@ -108,7 +108,7 @@ def check_fits(card: Card, variables: tuple[str, ...], units: tuple[str, ...], g
         raise UserError(f"The backbone {card.name} does not fit: {'; '.join(wrong)}.")
 
 
-def check_fields(card: Card, store: Store, variables: tuple[str, ...]) -> None:
+def check_fits_store(card: Card, store: Store, variables: tuple[str, ...]) -> None:
     """Refuse a store that lacks one of the variables, or whose units or grid spacing the backbone was not made for."""
     units = {channel.name: channel.units for channel in store.channels}
     for name in variables:
