@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,6 @@ def test_what_is_there_is_taken_and_what_is_not_is_said(tmp_path: Path) -> None:
     """Vorticity alone gives vorticity, and a sentence that divergence is missing."""
     got = available_fields(gathered(write(tmp_path / "x.nc", ("vo",))), WANTED, 850)
     assert list(got.fields) == ["vorticity"]
-    assert got.missing == ("divergence",)
     assert "divergence is not in" in got.notes[-1]
     assert "missing" in got.notes[-1]
 
@@ -46,7 +46,6 @@ def test_winds_give_both(tmp_path: Path) -> None:
     """From the winds both are derived, and it is said how."""
     got = available_fields(gathered(write(tmp_path / "x.nc", ("u", "v"))), WANTED, 850)
     assert list(got.fields) == list(WANTED)
-    assert got.missing == ()
     assert any("derived from the winds by spherical harmonics" in note for note in got.notes)
 
 
@@ -63,7 +62,6 @@ def test_what_is_there_and_what_is_derived_can_be_read_together(
 def test_winds_at_ten_metres_stand_in(tmp_path: Path) -> None:
     """Where there is no other wind that at 10 m is taken, and said to be."""
     got = available_fields(gathered(write(tmp_path / "x.nc", ("u10", "v10"), level=None)), WANTED, 850)
-    assert got.missing == ()
     assert any("variable 'u10' of" in note and "stands in for 'u'" in note for note in got.notes)
 
 
@@ -95,7 +93,40 @@ def test_several_files_are_one_source(tmp_path: Path, pattern: str) -> None:
     (tmp_path / "notes.txt").write_text("not a field")
     ds = gathered(tmp_path / pattern)
     assert ds.sizes["time"] == 3
-    assert available_fields(ds, WANTED, 850).missing == ()
+    assert list(available_fields(ds, WANTED, 850).fields) == list(WANTED)
+
+
+SPLITS: dict[str, Callable[[xr.Dataset], list[xr.Dataset]]] = {
+    "months": lambda ds: [ds.isel(time=[0, 1]), ds.isel(time=[2, 3])],
+    "hours": lambda ds: [ds.isel(time=[1, 3]), ds.isel(time=[0, 2])],
+    "variables": lambda ds: [ds[["u"]], ds[["v"]]],
+    "levels": lambda ds: [ds.sel(level=[850]), ds.sel(level=[500])],
+    "months of variables": lambda ds: [ds[[name]].isel(time=when) for name in "uv" for when in ([0, 1], [2, 3])],
+}
+
+
+@pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS)
+def test_a_file_in_pieces_is_read_as_the_whole(tmp_path: Path, split: Callable[[xr.Dataset], list[xr.Dataset]]) -> None:
+    """However fields are shared out over files, values, units and levels are those of one file."""
+    hours = (0, 6, 12, 18)
+    level = xr.open_dataset(write(tmp_path / "850.nc", ("u", "v"), hours=hours))
+    whole = xr.concat([level.assign_coords(level=("level", [500.0], level["level"].attrs)), level * 2], "level")
+    for name in "uv":
+        whole[name].attrs["units"] = "m s-1"
+    (tmp_path / "parts").mkdir()
+    whole.to_netcdf(tmp_path / "whole.nc")
+    for number, part in enumerate(split(whole)):
+        part.to_netcdf(tmp_path / "parts" / f"{number}.nc")
+    together, alone = gathered(tmp_path / "parts"), gathered(tmp_path / "whole.nc")
+    xr.testing.assert_identical(together.drop_attrs(deep=False), alone.drop_attrs(deep=False))
+
+
+def test_a_time_in_two_files_is_refused(tmp_path: Path) -> None:
+    """Files that overlap would give a time twice: the time and the two files are named."""
+    for name, hours in (("a", (0, 6)), ("b", (12,)), ("c", (6, 18))):
+        write(tmp_path / f"{name}.nc", ("u", "v"), hours=hours)
+    with pytest.raises(UserError, match=r"a\.nc and .*c\.nc both hold 2020-08-01T06:00"):
+        gathered(tmp_path)
 
 
 def test_maps_of_labels_beside_the_fields_are_no_fields(tmp_path: Path) -> None:
@@ -108,10 +139,25 @@ def test_maps_of_labels_beside_the_fields_are_no_fields(tmp_path: Path) -> None:
 
 def test_files_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
     """Winds of different times make no wind."""
-    write(tmp_path / "u.nc", ("u",), hours=(0,))
+    write(tmp_path / "u.nc", ("u",), hours=(0, 6))
     write(tmp_path / "v.nc", ("v",), hours=(6,))
-    with pytest.raises(UserError, match=r"2 files of .* do not fit together"):
+    said = r"2 files of .* do not fit together: of the times there are 2 \(2020-08-01T00:00 to .*u\.nc and 1 .*v\.nc"
+    with pytest.raises(UserError, match=said):
         gathered(tmp_path / "*.nc")
+
+
+def test_what_is_wanted_and_cannot_be_read_is_refused_and_no_more(tmp_path: Path) -> None:
+    """A variable in a wrong unit is an error where it is needed, and a sentence where the rest does without it."""
+    ds = xr.open_dataset(write(tmp_path / "winds.nc", ("u", "v", "d")))
+    ds["d"].attrs["units"] = "K"
+    ds.to_netcdf(tmp_path / "dewpoint.nc")
+    got = available_fields(gathered(tmp_path / "dewpoint.nc"), WANTED, 850)
+    assert list(got.fields) == list(WANTED)
+    assert any(note.startswith("divergence is left out: Variable 'd' of") for note in got.notes)
+    ds["u"].attrs["units"] = "furlong"
+    ds.to_netcdf(tmp_path / "furlongs.nc")
+    with pytest.raises(UserError, match="has the unit 'furlong'"):
+        available_fields(gathered(tmp_path / "furlongs.nc"), WANTED, 850)
 
 
 def test_an_empty_pattern_or_folder_is_refused(tmp_path: Path) -> None:
@@ -141,6 +187,5 @@ def test_real_winds_in_two_files(real_data: Path) -> None:
     """The wind of one analysis in two files, given as a pattern, with temperature left aside."""
     ds = gathered(real_data / "fields/2005-01-23-0000-*.nc")
     got = available_fields(ds, WANTED, 850)
-    assert got.missing == ()
     assert got.fields.sizes == {"time": 1, "latitude": 121, "longitude": 240}
     assert 1e-5 < float(got.fields["vorticity"].std()) < 6e-5

@@ -1,5 +1,7 @@
 import json
 import shutil
+import zlib
+from lzma import LZMAError
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +45,28 @@ def test_the_files_of_a_folder_are_checked_together(tmp_path: Path) -> None:
     for name in ("u", "v"):
         _wind((850,), name).to_dataset().to_netcdf(tmp_path / f"{name}.nc")
     assert check_path(tmp_path).lines == ("Nothing wrong in the fields.",)
+    faulty = _wind((850,), "v")
+    faulty[2, 0, 3, 4] = np.inf
+    faulty.to_dataset().to_netcdf(tmp_path / "v.nc")
+    assert [finding["variable"] for finding in check_path(tmp_path).content["findings"]] == ["northward_wind"]
     (tmp_path / "v.nc").write_bytes(b"")
     with pytest.raises(UserError, match=r"v\.nc"):
         check_path(tmp_path)
+
+
+def test_what_cannot_be_read_stops_training_where_nothing_replaces_it(tmp_path: Path) -> None:
+    """A wind in a wrong unit is found; a dew point called `d` beside good winds is only said to be left out."""
+    u, v, d = (_wind((850,), name) for name in "uvd")
+    fields = xr.merge([u, v, d.assign_attrs(units="K")])
+    fields.to_netcdf(tmp_path / "dewpoint.nc")
+    checked = check_path(tmp_path / "dewpoint.nc")
+    assert not checked.stops
+    assert checked.lines[0].startswith("divergence is left out: Variable 'd'")
+    fields["u"].attrs["units"] = "furlong"
+    fields.to_netcdf(tmp_path / "furlongs.nc")
+    checked = check_path(tmp_path / "furlongs.nc")
+    assert checked.stops
+    assert [f["variable"] for f in checked.content["findings"]] == ["divergence", "eastward_wind"]
 
 
 def test_what_is_found_can_be_written_as_json(tiny_world: Path) -> None:
@@ -67,7 +88,7 @@ def test_an_edited_store_stops_training(smooth_store: Store, tmp_path: Path) -> 
     assert any("hash" in line for line in checked.lines)
 
 
-@pytest.mark.parametrize("error", [RuntimeError, OSError, ValueError])
+@pytest.mark.parametrize("error", [RuntimeError, OSError, ValueError, EOFError, zlib.error, LZMAError])
 def test_damaged_bytes_are_told_with_their_source(error: type[Exception]) -> None:
     """Whatever a decoder raises becomes an error of the source; others pass unchanged."""
     with pytest.raises(UserError, match=r"a.zarr is damaged: its values cannot be read .*bad"), reading("a.zarr"):

@@ -134,6 +134,10 @@ def test_reads_grib(tmp_path: Path, truth: xr.Dataset) -> None:
     write_grib(tmp_path / "fields.grib", truth.rename(SHORT))
     assert_same(open_source(tmp_path / "fields.grib"), truth, rtol=1e-5)
     assert [path.name for path in tmp_path.iterdir()] == ["fields.grib"]
+    whole = (tmp_path / "fields.grib").read_bytes()
+    (tmp_path / "fields.grib").write_bytes(whole[:-100])
+    with pytest.raises(UserError, match=r"fields.grib' cannot be opened; is it whole\?"):
+        open_source(tmp_path / "fields.grib")
 
 
 def test_reads_cmip6(tmp_path: Path, truth: xr.Dataset) -> None:
@@ -333,6 +337,10 @@ def _with(coordinate: str, values: object) -> Callable[[xr.Dataset], xr.Dataset]
     return lambda ds: ds.assign_coords({coordinate: values})
 
 
+def _at(coordinate: str, level: float, **attrs: str) -> Callable[[xr.Dataset], xr.Dataset]:
+    return lambda ds: ds.isel(level=0, drop=True).assign_coords({coordinate: ((), level, attrs)})
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -344,7 +352,8 @@ def _with(coordinate: str, values: object) -> Callable[[xr.Dataset], xr.Dataset]
         (lambda ds: ds.drop_vars("longitude"), r"has no coordinate 'longitude'"),
         (_with("latitude", np.tile(10.0, 9)), r"Latitudes of .* are not in order"),
         (_with("latitude", np.linspace(100, -90, 9)), r"Latitudes of .* within -90 to 90"),
-        (_with("longitude", np.r_[np.arange(15) * 10.0, 5]), r"Longitudes of .* are not in order"),
+        (_with("latitude", np.r_[np.arange(8) * 10.0, 5]), r"Latitudes of .* order .*: 70.0 is followed by 5.0"),
+        (_with("longitude", np.r_[np.arange(15) * 10.0, 5]), r"Longitudes of .* order .*: 140.0 is followed by 5.0"),
         (_with("longitude", np.arange(16) * 30.0), r"Longitudes of .* once round the globe"),
         (_with("time", ("time", [0, 6])), r"Coordinate 'time' of .* int64 values that are not all dates"),
         (_with("time", np.array(["2020-01-01", "NaT"], "datetime64[ns]")), r"not all dates"),
@@ -356,6 +365,15 @@ def _with(coordinate: str, values: object) -> Callable[[xr.Dataset], xr.Dataset]
         (_with("level", ("level", [1.0, 2.0], {"units": "1"})), r"Coordinate 'level' of .* has the unit '1'"),
         (_with("level", [850.0, 850.0]), r"A level of .* is there twice"),
         (lambda ds: ds.rename(level="hybrid"), r"Variable 'temperature' of .* has a dimension 'hybrid' of 2"),
+        (_at("hybrid", 137), r"'temperature' of .* is at a level of 'hybrid' \(137\), but .* pressure levels"),
+        (_at("h", 2.0, axis="Z"), r"at a level of 'h' \(2.0\)"),
+        (_at("snow", 0.0, positive="up"), r"at a level of 'snow' \(0.0\)"),
+        (_with("latitude", ("latitude", np.linspace(1.5, -1.5, 9), {"units": "radian"})), r"'latitude' .* in 'radian'"),
+        (lambda ds: ds.stack(values=["latitude", "longitude"]).reset_index("values"), r"one dimension .* Regrid it"),
+        (lambda ds: ds.isel(longitude=[]), r"holds no grid point: its coordinate 'longitude' is empty"),
+        (lambda ds: ds.isel(time=[]), r"holds no time: its coordinate 'time' is empty"),
+        (_with("time", [cftime.DatetimeNoLeap(500, 2, d) for d in (1, 2)]), r"0500-02-01.* the years 1678 to 2261"),
+        (_with("time", ["2020-01-01", "3020-01-02"]), r"3020-01-02.* the years 1678 to 2261"),
     ],
 )
 def test_refuses_what_is_not_clear(
@@ -366,6 +384,23 @@ def test_refuses_what_is_not_clear(
     ds.to_netcdf(tmp_path / "spoilt.nc")
     with pytest.raises(UserError, match=message):
         open_source(tmp_path / "spoilt.nc")
+
+
+def test_times_as_text_are_read_with_their_zone(tmp_path: Path, truth: xr.Dataset) -> None:
+    """An hour at two hours east of Greenwich is two hours earlier in UTC."""
+    texts = ["2020-01-01T02:00:00+02:00", "2020-01-01T06:00:00Z"]
+    truth.assign_coords(time=texts).to_netcdf(tmp_path / "texts.nc")
+    assert_same(open_source(tmp_path / "texts.nc"), truth)
+
+
+def test_the_height_of_a_stand_in_is_no_level(tmp_path: Path, truth: xr.Dataset) -> None:
+    """CMIP's wind at 10 m has its height as a coordinate, and stands in for the one that is wanted."""
+    surface = truth[["eastward_wind"]].isel(level=0, drop=True).rename(eastward_wind="uas")
+    surface = surface.assign_coords(height=10.0)
+    for name, ds in {"scalar.nc": surface, "dimension.nc": surface.expand_dims("height")}.items():
+        ds.to_netcdf(tmp_path / name)
+        opened = open_source(tmp_path / name, {"uas": "u"})
+        np.testing.assert_array_equal(opened["eastward_wind"], surface["uas"])
 
 
 def test_refuses_curvilinear_grids(tmp_path: Path, truth: xr.Dataset) -> None:

@@ -53,6 +53,18 @@ def test_fields_of_another_grid_are_brought_to_the_one_asked_for(tiny_world: Pat
         np.testing.assert_allclose(store.frame(33)[c], expected, rtol=2**-10, atol=channel.scale * 2**-14)
 
 
+def test_a_world_in_monthly_files_is_prepared_as_in_one(tiny_world: Path, tmp_path: Path) -> None:
+    """Units and level of the fields are those of a single file, and so are the values."""
+    fields = xr.open_zarr(tiny_world / "fields.zarr", consolidated=False).isel(time=slice(0, 8)).drop_encoding()
+    (tmp_path / "months").mkdir()
+    fields.to_netcdf(tmp_path / "whole.nc")
+    for name, when in (("a", slice(0, 4)), ("b", slice(4, 8))):
+        fields.isel(time=when).to_netcdf(tmp_path / "months" / f"{name}.nc")
+    whole, months = (prepared(tmp_path / name, ("eastward_wind",)) for name in ("whole.nc", "months"))
+    assert months.channels == whole.channels
+    np.testing.assert_array_equal(months.values, whole.values)
+
+
 @pytest.fixture
 def maps() -> xr.Dataset:
     """A map of nothing and one of everything, on a five-degree grid."""

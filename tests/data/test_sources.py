@@ -4,7 +4,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
@@ -78,6 +80,19 @@ def test_refuses_parts_that_do_not_go_together(
         open_source(tmp_path / "parts.grib")
 
 
+def test_of_a_variable_on_several_kinds_of_levels_that_on_pressure_is_taken(
+    tmp_path: Path, truth: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GFS has the wind at the tropopause beside that on pressure levels, in another hypercube."""
+    wind = truth[["eastward_wind"]]
+    above = (wind.isel(level=0, drop=True) * 2).assign_coords(tropopause=0.0)
+    above["eastward_wind"].attrs = {"units": "m s-1", "GRIB_typeOfLevel": "tropopause"}
+    monkeypatch.setattr("toolkit.data.sources.opened", lambda _: [above, wind])
+    opened = open_source(tmp_path / "gfs.grib")
+    np.testing.assert_array_equal(opened["eastward_wind"], wind["eastward_wind"])
+    assert not opened.attrs["refused"]
+
+
 def test_grib_without_its_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """GRIB without cfgrib says what to install."""
     (tmp_path / "fields.grib").write_bytes(b"GRIB")
@@ -95,12 +110,18 @@ def test_missing_file_names_the_near_miss(tmp_path: Path, truth: xr.Dataset) -> 
         open_source(tmp_path / "nowhere" / "x.nc")
 
 
-@pytest.mark.parametrize("kind", ["NETCDF3_CLASSIC", "NETCDF3_64BIT", "NETCDF4"])
-def test_refuses_truncated_netcdf(tmp_path: Path, truth: xr.Dataset, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA", "NETCDF4"])
+def test_refuses_truncated_netcdf(tmp_path: Path, truth: xr.Dataset, kind: Any) -> None:
     """A half-downloaded file is refused, also where the NetCDF library itself would read zeros."""
     path = tmp_path / "half.nc"
-    truth.to_netcdf(path, format=kind)
-    path.write_bytes(path.read_bytes()[:-200])
+    with netCDF4.Dataset(path, "w", format=kind) as file:
+        for axis, size in truth["temperature"].sizes.items():
+            file.createDimension(axis, size)
+            file.createVariable(axis, "f8", axis)[:] = np.arange(size)
+        file["time"].units = "hours since 2020-01-01"
+        file.createVariable("t", "f8", tuple(truth["temperature"].dims))[:] = truth["temperature"].values
+    assert open_source(path)["temperature"].shape == truth["temperature"].shape
+    path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(UserError, match=r"half.nc' cannot be opened; is it whole\?"):
         open_source(path)
 

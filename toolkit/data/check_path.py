@@ -11,6 +11,7 @@ from toolkit.data.available import gathered
 from toolkit.data.best_track import looks_like_best_track, summarise_best_track
 from toolkit.data.check import Finding, check_fields, check_store
 from toolkit.data.prepare import field_file
+from toolkit.data.sources import DERIVED, WINDS
 from toolkit.data.store import open_store
 from toolkit.errors import UserError
 
@@ -59,7 +60,15 @@ def _fields(path: Path) -> tuple[list[Finding], dict[str, Any]]:
     for label, part in _flat(fields, str(path)):
         of_time = any(finding.variable == "time" for finding in findings)
         findings += [f for f in check_fields(part, label) if not (of_time and f.variable == "time")]
-    return findings, {"assumptions": list(fields.attrs.get("assumptions", ()))}
+    return findings + _refused(fields, str(path)), {"assumptions": list(fields.attrs.get("assumptions", ()))}
+
+
+def _refused(fields: Dataset, file: str) -> list[Finding]:
+    """Find what cannot be read of vorticity, divergence and the winds where the rest does not give both of the two."""
+    if {*DERIVED} <= {*fields} or {*WINDS} <= {*fields}:
+        return []
+    why = fields.attrs["refused"]
+    return [Finding(file, name, None, 1, "cannot be read", why[name]) for name in (*DERIVED, *WINDS) if name in why]
 
 
 def _flat(fields: Dataset, label: str) -> Iterator[tuple[str, Dataset]]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -15,6 +16,7 @@ from toolkit.errors import UserError
 
 Notes = list[str]
 _TIME_NAMES = ("valid_time", "time", "datetime", "date")
+_REGRID = "Regrid it first; of data from MARS, ask for a grid, such as grid=0.25/0.25."
 
 
 def coordinate_called(ds: xr.Dataset, names: set[str], standard_name: str) -> str | None:
@@ -33,6 +35,7 @@ def with_axis(ds: xr.Dataset, old: str, new: str, values: NDArray[Any]) -> xr.Da
 
 
 def _first(problem: NDArray[np.bool_], values: NDArray[Any]) -> str:
+    """The first pair of neighbours for which `problem` is true."""
     place = int(np.argmax(problem))
     return f"{values[place]} is followed by {values[place + 1]} (position {place})"
 
@@ -40,29 +43,44 @@ def _first(problem: NDArray[np.bool_], values: NDArray[Any]) -> str:
 def on_latitude_longitude(ds: xr.Dataset, source: str, notes: Notes) -> xr.Dataset:
     """The dataset on `latitude`, north to south, and `longitude`, ascending in [0, 360), whatever they were called.
 
-    Raises UserError for axes that are missing, not of one dimension each, or out of order.
+    Raises UserError for axes that are missing or empty, in radians, not of one dimension each, or out of order.
     """
     for axis, names in (("latitude", {"latitude", "lat"}), ("longitude", {"longitude", "lon"})):
         found = coordinate_called(ds, names, axis)
         if found is None:
             held = ", ".join(f"'{name}'" for name in {*ds.dims, *ds.coords}) or "none"
-            raise UserError(f"{source} has no coordinate '{axis}'. Its coordinates and dimensions: {held}.")
+            remedy = f" {_REGRID}" if "values" in ds.dims else ""  # as cfgrib calls spherical harmonics
+            raise UserError(f"{source} has no coordinate '{axis}'. Its coordinates and dimensions: {held}.{remedy}")
         if ds[found].ndim != 1:
             raise UserError(
                 f"Coordinate '{found}' of {source} has {ds[found].ndim} dimensions. Only grids of parallels and "
-                f"meridians can be read: regrid it first."
+                f"meridians can be read. {_REGRID}"
             )
+        if ds[found].dims == ("latitude",) and axis == "longitude":
+            raise UserError(
+                f"{source} has one dimension for latitude and longitude together, as unstructured and reduced Gaussian "
+                f"grids have it. Only grids of parallels and meridians can be read. {_REGRID}"
+            )
+        if not ds[found].size:
+            raise UserError(f"{source} holds no grid point: its coordinate '{found}' is empty.")
+        if str(unit := ds[found].attrs.get("units", "")).lower().startswith("rad"):
+            raise UserError(f"Coordinate '{found}' of {source} is in '{unit}'. Convert it to degrees.")
         ds = with_axis(ds, found, axis, np.round(ds[found].values.astype(float), 6))
     latitude = ds["latitude"].values
-    rising = np.diff(latitude) > 0
-    if not (rising.all() or (np.diff(latitude) < 0).all()) or not (np.abs(latitude) <= 90).all():
-        raise UserError(f"Latitudes of {source} are not in order from pole to pole within -90 to 90: {latitude}.")
-    if rising.size and rising.all():
+    if (beyond := ~(np.abs(latitude) <= 90)).any():
+        raise UserError(f"Latitudes of {source} are to be within -90 to 90, not {latitude[beyond][0]}.")
+    steps = np.diff(latitude)
+    if (astray := _astray(steps)).any():
+        raise UserError(f"Latitudes of {source} are not in order from pole to pole: {_first(astray, latitude)}.")
+    if (steps > 0).any():
         ds = ds.isel(latitude=slice(None, None, -1))
     longitude = np.unwrap(ds["longitude"].values, period=360)
-    steps = np.diff(longitude)
-    if not ((steps > 0).all() or (steps < 0).all()) or abs(longitude[-1] - longitude[0]) > 360 + 1e-6:
-        raise UserError(f"Longitudes of {source} are not in order once round the globe: {ds['longitude'].values}.")
+    if (astray := _astray(np.diff(longitude))).any():
+        raise UserError(
+            f"Longitudes of {source} are not in order once round the globe: {_first(astray, ds['longitude'].values)}."
+        )
+    if (width := abs(longitude[-1] - longitude[0])) > 360 + 1e-6:
+        raise UserError(f"Longitudes of {source} are not in order once round the globe: they span {width:g} degrees.")
     if abs(abs(longitude[-1] - longitude[0]) - 360) < 1e-6:
         notes.append(f"longitude {ds['longitude'].values[-1]:g} repeats the first one and is left out")
         ds = ds.isel(longitude=slice(None, -1))
@@ -71,11 +89,16 @@ def on_latitude_longitude(ds: xr.Dataset, source: str, notes: Notes) -> xr.Datas
     return ds if (np.diff(order) > 0).all() else ds.isel(longitude=order)
 
 
+def _astray(steps: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which steps along an axis do not go the way that the axis goes from its first to its last value."""
+    return (np.sign(steps) != np.sign(np.nansum(steps))) | (steps == 0)
+
+
 def on_time(ds: xr.Dataset, source: str, notes: Notes) -> xr.Dataset:
     """The dataset on `time`, ascending datetime64[ns]; variables that have none beside others that have are left out.
 
-    Raises UserError where there is no time, nor one date in the name of `source`, and for times that are not dates, out
-    of order or there twice.
+    Raises UserError where there is no time, nor one date in the name of `source`, and for times that are not dates of
+    the years 1678 to 2261, out of order or there twice.
     """
     found = next((name for name in _TIME_NAMES if name in ds.coords), None) or coordinate_called(ds, set(), "time")
     if found is None:
@@ -91,6 +114,8 @@ def on_time(ds: xr.Dataset, source: str, notes: Notes) -> xr.Dataset:
         ds = ds.squeeze([dimension for dimension in ds[found].dims if ds.sizes[dimension] == 1])
     if ds[found].ndim > 1:
         raise UserError(f"{source} holds several lead times for each start of a forecast. Pick one step and save that.")
+    if not ds[found].size:
+        raise UserError(f"{source} holds no time: its coordinate '{found}' is empty.")
     times = _dates(ds[found], source, notes)
     if ds[found].ndim == 0:
         ds = ds.drop_vars(found).drop_vars("time", errors="ignore").expand_dims(time=times.reshape(1))
@@ -114,17 +139,12 @@ def on_time(ds: xr.Dataset, source: str, notes: Notes) -> xr.Dataset:
 
 def _dates(axis: xr.DataArray, source: str, notes: Notes) -> NDArray[np.datetime64]:
     values = axis.values
-    if values.size and all(isinstance(value, str) for value in values.flat):
-        moments = [time_in_name(value) for value in values.flat]
-        if None not in moments:
-            notes.append(
-                "times are taken from names in place of dates; where a name gives the day alone, 00 UTC is meant"
-            )
-            return np.array(moments, "datetime64[ns]").reshape(values.shape)
-    calendar = getattr(values.flat[0], "calendar", None) if values.size else None
+    if all(isinstance(value, str) for value in values.flat):
+        values = _written_dates(values, notes)
+    calendar = getattr(values.flat[0], "calendar", None)
     if calendar is not None:
         try:
-            index = xr.CFTimeIndex(values.ravel()).to_datetimeindex(unsafe=True, time_unit="ns")
+            index = xr.CFTimeIndex(values.ravel()).to_datetimeindex(unsafe=True, time_unit="us")
         except ValueError as error:
             raise UserError(
                 f"Times of {source} are in the calendar '{calendar}', which has days the real one has not: {error}. "
@@ -137,7 +157,26 @@ def _dates(axis: xr.DataArray, source: str, notes: Notes) -> NDArray[np.datetime
             f"Coordinate '{axis.name}' of {source} holds {values.dtype} values that are not all dates: {values}. "
             f"Give it a CF unit such as 'hours since 1900-01-01'."
         )
-    return values.astype("datetime64[ns]")
+    try:
+        return pd.DatetimeIndex(values.ravel()).as_unit("ns").to_numpy().reshape(values.shape)
+    except pd.errors.OutOfBoundsDatetime as error:
+        raise UserError(
+            f"Times of {source} go from {values.min()} to {values.max()}: only the years 1678 to 2261 can be read. "
+            f"Give them years within these."
+        ) from error
+
+
+def _written_dates(values: NDArray[Any], notes: Notes) -> NDArray[Any]:
+    """Times written in ISO 8601, a zone of their own included, or else as names; what is neither stays as it is."""
+    try:
+        written = pd.to_datetime(values.ravel(), utc=True, format="ISO8601")
+        return written.tz_localize(None).to_numpy().reshape(values.shape)
+    except ValueError:
+        moments = [time_in_name(value) for value in values.flat]
+    if None in moments:
+        return values
+    notes.append("times are taken from names in place of dates; where a name gives the day alone, 00 UTC is meant")
+    return np.array(moments, "datetime64[m]").reshape(values.shape)
 
 
 def time_in_name(source: str) -> np.datetime64 | None:

@@ -21,6 +21,13 @@ KNOT = 1852 / 3600  # m s-1, by definition
 STANDARD_LEVELS_HPA = {1, 2, 3, 5, 7, 10, 20, 30, 50, 70, *range(100, 1001, 25)}
 CANONICAL_DIMENSIONS = ("time", "level", "latitude", "longitude")
 
+_AXES = {
+    "time": {"standard_name": "time"},
+    "level": {"units": "hPa", "standard_name": "air_pressure"},
+    "latitude": {"units": "degrees_north", "standard_name": "latitude"},
+    "longitude": {"units": "degrees_east", "standard_name": "longitude"},
+}
+
 
 @dataclass(frozen=True)
 class Variable:
@@ -81,6 +88,7 @@ _STANDARD_NAMES = {variable.standard_name: name for name, variable in VARIABLES.
     "air_pressure_at_sea_level": "mean_sea_level_pressure",
 }
 _LEVEL_NAMES = {"level", "pressure_level", "isobaricinhpa", "isobaricinpa", "plev", "lev", "pressure", "air_pressure"}
+_OTHER_LEVELS = {"hybrid", "model_level", "sigma", "eta", "theta", "isentropic", "height", "altitude", "depth"}
 _MEMBER_NAMES = {"number", "realization", "member", "ensemble", "ens", "ensemble_member", "member_id"}
 
 
@@ -108,7 +116,8 @@ def _canonical_name(name: str) -> str | None:
 def canonical(raw: xr.Dataset, source: str) -> xr.Dataset:
     """Return the fields of one opened file that are ours, in canonical form; `source` names the file in errors.
 
-    Raises UserError for coordinates or units that are missing, contradict themselves or are none we know.
+    Of each variable whose unit, levels or dimensions are not clear the attribute `refused` says why. Raises UserError
+    for coordinates that are missing, contradict themselves or are none we know.
     """
     notes: Notes = []
     names = recognised(raw)
@@ -116,24 +125,48 @@ def canonical(raw: xr.Dataset, source: str) -> xr.Dataset:
     ds = _one_member(ds, source, notes)
     ds = on_time(ds, source, notes)
     ds, only_level = _on_level(ds, source, notes)
-    parts: dict[str, list[xr.DataArray]] = {}
-    for name, (canonical_name, level) in ((name, names[name]) for name in map(str, ds.data_vars)):
-        field = _in_si(ds[name], canonical_name, source, notes)
-        if VARIABLES[canonical_name].on_levels and "level" not in field.dims:
-            level = level or only_level or _level_in_name(source, notes)
-            field = field if level is None else field.expand_dims(level=[level])
-        parts.setdefault(canonical_name, []).append(_ordered(field, source))
-    fields = {name: _one_field(name, arrays, source) for name, arrays in parts.items()}
+    fields, refused = {}, {}
+    held = list(map(str, ds.data_vars))
+    for meant in dict.fromkeys(names[name][0] for name in held):
+        mine = [name for name in held if names[name][0] == meant]
+        try:
+            arrays = [_field(ds[name], meant, names[name][1] or only_level, source, notes) for name in mine]
+            fields[meant] = _one_field(meant, arrays, source)
+        except UserError as error:
+            refused[meant] = str(error)
     result = xr.Dataset(fields).drop_encoding()
-    for coordinate, unit in (("level", "hPa"), ("latitude", "degrees_north"), ("longitude", "degrees_east")):
-        if coordinate in result.coords:
-            standard_name = "air_pressure" if coordinate == "level" else coordinate
-            result[coordinate].attrs = {"units": unit, "standard_name": standard_name}
-    result["time"].attrs = {"standard_name": "time"}
-    result.attrs = {"source": source, "assumptions": tuple(dict.fromkeys(notes))}
+    for axis in result.coords:
+        result[axis].attrs = _AXES[str(axis)]
+    result.attrs = {"source": source, "assumptions": tuple(dict.fromkeys(notes)), "refused": refused}
     if "missing_data" in raw.attrs:
         result.attrs["missing_data"] = raw.attrs["missing_data"]
     return result
+
+
+def _field(field: xr.DataArray, name: str, level: float | None, source: str, notes: Notes) -> xr.DataArray:
+    """The field in SI units on canonical dimensions, at a `level` that is known from elsewhere than its dimensions."""
+    other, field = other_level(field), _in_si(field, name, source, notes)
+    if VARIABLES[name].on_levels and "level" not in field.dims:
+        if level is None and other:
+            value = f" ({np.ravel(field[other].values)[0]})" if other in field.coords else ""
+            raise UserError(
+                f"Variable '{field.name}' of {source} is at a level of '{other}'{value}, but {name} is needed on "
+                f"pressure levels. Take the data on these."
+            )
+        level = level or _level_in_name(source, notes)
+        field = field if level is None else field.expand_dims(level=[level])
+    return _ordered(field, source)
+
+
+def other_level(field: xr.DataArray) -> str | None:
+    """The coordinate, or dimension of length 1, that places a field at a level which is none of pressure."""
+    for name in map(str, dict.fromkeys([*field.dims, *field.coords])):
+        about = field[name].attrs
+        is_vertical = about.get("axis") == "Z" or "positive" in about or name == field.attrs.get("GRIB_typeOfLevel")
+        named = name.lower() in _OTHER_LEVELS or (is_vertical and name.lower() not in _LEVEL_NAMES)
+        if named and field[name].size == 1:
+            return name
+    return None
 
 
 def _one_field(name: str, arrays: list[xr.DataArray], source: str) -> xr.DataArray:

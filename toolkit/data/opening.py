@@ -73,8 +73,8 @@ def _zarr(address: str) -> xr.Dataset:
 
 def _netcdf(address: str, start: bytes) -> xr.Dataset:
     try:
-        if start[3] in (1, 2):
-            _refuse_truncated(address)
+        if start[:3] == b"CDF":
+            _refuse_truncated(address, version=start[3])
         with _ONE_AT_A_TIME:
             raw = xr.open_dataset(address, engine="netcdf4", chunks=None)
             if not any(_holds_strings(variable) for variable in raw.variables.values()):
@@ -85,10 +85,17 @@ def _netcdf(address: str, start: bytes) -> xr.Dataset:
         raise UserError(f"NetCDF file '{address}' cannot be opened; is it whole? {_reason(error)}") from error
 
 
-def _refuse_truncated(address: str) -> None:
+def _refuse_truncated(address: str, version: int) -> None:
     # The netCDF library reads zeros beyond the end of a truncated classic file; mapping its variables does not.
+    from netCDF4 import Dataset
     from scipy.io import netcdf_file
 
+    if version == 5:  # with sizes of 64 bits, which scipy cannot map
+        with _ONE_AT_A_TIME, Dataset(address) as held:
+            needed = sum(variable.size * variable.dtype.itemsize for variable in held.variables.values())
+        if needed > (there := Path(address).stat().st_size):
+            raise ValueError(f"its variables need {needed:,} bytes and it has {there:,}")
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         netcdf_file(address, mmap=True).close()
@@ -100,7 +107,7 @@ def _grib(address: str) -> list[xr.Dataset]:
     except (ImportError, RuntimeError) as error:
         raise UserError(f"Reading GRIB ('{address}') needs one extra: pip install 'earth-toolkit[grib]'") from error
     try:
-        return list(cfgrib.open_datasets(address, backend_kwargs={"indexpath": ""}))
+        return list(cfgrib.open_datasets(address, backend_kwargs={"indexpath": "", "errors": "raise"}))
     except Exception as error:
         raise UserError(f"GRIB file '{address}' cannot be opened; is it whole? {_reason(error)}") from error
 
@@ -121,7 +128,7 @@ def _chunks(variable: xr.DataArray) -> dict[Any, Any]:
     sizes = tuple(stored.get(dimension, 1) for dimension in variable.dims)
     leading = variable.ndim - 2
     size = variable.dtype.itemsize * np.prod(sizes[:leading]) * np.prod(variable.shape[leading:])
-    if leading < 1 or size > CHUNK_BYTES:
+    if leading < 1 or not 0 < size <= CHUNK_BYTES:
         return dict(zip(variable.dims, (*sizes[:leading], *variable.shape[leading:]), strict=True))
     whole = normalize_chunks(
         ("auto",) * leading + (-1, -1), variable.shape, limit=CHUNK_BYTES, dtype=variable.dtype, previous_chunks=sizes

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from toolkit.data.dialects import VARIABLES, canonical, recognised
+from toolkit.data.dialects import VARIABLES, canonical, other_level, recognised
 from toolkit.data.dynamics import derivation
 from toolkit.data.opening import in_chunks, opened
 from toolkit.data.reading import reading
@@ -23,9 +23,10 @@ def open_source(path_or_url: str | Path, stand_ins: Mapping[str, str] | None = N
 
     stand_ins: variables to be read under other names where the source holds no winds, vorticity or divergence.
 
-    `assumptions` in its attributes lists, in sentences, what the file itself does not say; `missing_data` is passed on
-    from the file, where it declares that NaN marks gaps. Raises UserError for a file that is missing, damaged or in no
-    format we read, that holds none of our variables, or whose coordinates or units are not clear.
+    In its attributes `assumptions` lists, in sentences, what the file itself does not say, and `refused` why variables
+    of it cannot be read, which matters to those who need them; `missing_data` is passed on from the file, where it
+    declares that NaN marks gaps. Raises UserError for a file that is missing, damaged or in no format we read, whose
+    coordinates are not clear, or that holds none of our variables in a unit and on levels that are.
     """
     address = str(path_or_url)
     raws = opened(address)
@@ -34,15 +35,20 @@ def open_source(path_or_url: str | Path, stand_ins: Mapping[str, str] | None = N
     if not parts:
         there = ", ".join(sorted({f"'{name}'" for raw in raws for name in raw.data_vars})) or "nothing"
         raise UserError(f"{address} holds none of {', '.join(VARIABLES)}, under any name we know. It holds: {there}.")
+    reasons = {name: why for part in parts for name, why in part.attrs["refused"].items()}
     held = [str(name) for part in parts for name in part.data_vars]
+    if not held:
+        raise UserError(next(iter(reasons.values())))
     if len(set(held)) < len(held):
         raise UserError(f"{address} holds {max(held, key=held.count)} in several parts, which differ: split the file.")
     try:
         whole = xr.merge([part.drop_attrs(deep=False) for part in parts], join="exact", compat="minimal")
     except ValueError as error:
         raise UserError(f"The fields of {address} are on several grids, times or levels: split the file.") from error
-    assumptions = (*stood_in, *(sentence for part in parts for sentence in part.attrs["assumptions"]))
-    return whole.assign_attrs(parts[0].attrs | {"assumptions": assumptions})
+    refused = {name: why for name, why in reasons.items() if name not in held}
+    assumptions = [*stood_in, *(sentence for part in parts for sentence in part.attrs["assumptions"])]
+    assumptions += [f"{name} is left out: {why}" for name, why in refused.items()]
+    return whole.assign_attrs(parts[0].attrs | {"assumptions": tuple(assumptions), "refused": refused})
 
 
 def _with_stand_ins(
@@ -54,7 +60,15 @@ def _with_stand_ins(
         return raws, []
     there = [{old: new for old, new in stand_ins.items() if old in raw} for raw in raws]
     notes = [f"variable '{old}' of {address} stands in for '{new}'" for names in there for old, new in names.items()]
-    return [raw.rename(names) for raw, names in zip(raws, there, strict=True)], notes
+    return [_standing_in(raw, names) for raw, names in zip(raws, there, strict=True)], notes
+
+
+def _standing_in(raw: xr.Dataset, names: dict[str, str]) -> xr.Dataset:
+    """The dataset with its variables under other names, without the height that they are at."""
+    for old in names:
+        if height := other_level(raw[old]):
+            raw = raw.squeeze(height, drop=True) if height in raw.dims else raw.drop_vars(height)
+    return raw.rename(names)
 
 
 def select_fields(ds: xr.Dataset, variables: list[str] | tuple[str, ...], level_hpa: float) -> xr.Dataset:
@@ -82,8 +96,16 @@ def _require_derivable(ds: xr.Dataset, name: str) -> None:
     if name not in VARIABLES:
         raise unknown("variable", name, VARIABLES)
     if name not in ds and not (name in DERIVED and set(WINDS) <= set(ds.data_vars)):
+        require_readable(ds, name)
         remedy = ", nor the winds (eastward_wind and northward_wind) to derive it from" if name in DERIVED else ""
         raise UserError(f"{source} holds no {name}{remedy}. It holds: {', '.join(map(str, ds.data_vars))}.")
+
+
+def require_readable(ds: xr.Dataset, name: str) -> None:
+    """Raise the `UserError` of a variable, or of a wind to derive it from, that the source holds and cannot be read."""
+    for needed in (name, *WINDS) if name in DERIVED else (name,):
+        if needed in ds.attrs.get("refused", {}):
+            raise UserError(ds.attrs["refused"][needed])
 
 
 def _at_level(ds: xr.Dataset, name: str, level_hpa: float, notes: list[str]) -> xr.DataArray:
