@@ -124,6 +124,19 @@ def test_what_cannot_be_fetched_is_told(command, tmp_path: Path, words: tuple[st
     assert said in answer.stderr
 
 
+def test_part_of_the_globe_and_of_the_hours_is_fetched(command, tmp_path: Path) -> None:
+    """`--every` and `--region` choose times and places; longitudes west of Greenwich are negative."""
+    time = np.datetime64("2020-01-01", "ns") + np.arange(24) * np.timedelta64(1, "h")
+    axes = {"time": time, "latitude": np.linspace(90, -90, 13), "longitude": np.arange(24) * 15.0}
+    fields = xr.Dataset({"u": (tuple(axes), np.zeros((24, 13, 24)))}, axes)
+    fields.to_zarr(tmp_path / "archive.zarr", zarr_format=2)
+    words = ("--variable", "u", "--start", "2020-01-01", "--every", 12, "--region", -30, 60, -90, 30)
+    answer = command("data", "fetch", tmp_path / "archive.zarr", *words, "--out", tmp_path / "u.zarr", "-q")
+    assert answer.exit_code == 0
+    with xr.open_zarr(tmp_path / "u.zarr") as saved:
+        assert dict(saved.sizes) == {"time": 2, "latitude": 7, "longitude": 9}
+
+
 def test_a_file_that_is_there_is_not_fetched_again(command, tmp_path: Path) -> None:
     """With the file in place, `data fetch --offline` gives its path; a wrong hash is refused."""
     (tmp_path / "a.txt").write_text("content")

@@ -80,6 +80,23 @@ def test_another_selection_starts_anew(archive: str, tmp_path: Path) -> None:
         fetch_fields(archive, path, replace(SELECTION, end="2020-01-09"))
 
 
+def test_axes_are_found_by_any_name_and_levels_in_pascal(archive: str, tmp_path: Path) -> None:
+    """A Zarr as the Climate Data Store or CMIP would name it gives the same fields."""
+    ds = xr.open_zarr(archive).load().drop_encoding().drop_attrs(deep=False)
+    ds = ds.assign_coords(level=("level", [50000.0, 85000.0], {"units": "Pa"}))
+    ds = ds.rename(time="valid_time", level="pressure_level", latitude="lat", longitude="lon")
+    ds.to_zarr(tmp_path / "other.zarr", zarr_format=2)
+    with xr.open_zarr(fetch_fields(str(tmp_path / "other.zarr"), tmp_path / "u.zarr", SELECTION)) as saved:
+        xr.testing.assert_equal(saved.load().drop_vars("pressure_level"), _expected(archive).drop_vars("level"))
+    for name in ("lat", "valid_time"):
+        ds.drop_vars(name).to_zarr(tmp_path / f"no_{name}.zarr", zarr_format=2)
+        with pytest.raises(UserError, match=r"has no coordinate '.*' of one dimension. Its coordinates: .*'lon'"):
+            fetch_fields(str(tmp_path / f"no_{name}.zarr"), tmp_path / "v.zarr", SELECTION)
+    ds.isel(pressure_level=0, drop=True).to_zarr(tmp_path / "surface.zarr", zarr_format=2)
+    with pytest.raises(UserError, match="has no pressure levels of which 850 hPa could be taken"):
+        fetch_fields(str(tmp_path / "surface.zarr"), tmp_path / "v.zarr", SELECTION)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -71,6 +71,10 @@ def fetch(
     start: Annotated[str | None, typer.Option(help="First date of the fields, such as 2020-08-01.")] = None,
     end: Annotated[str | None, typer.Option(help="Last date of the fields.")] = None,
     level: Annotated[float | None, typer.Option(help="Pressure level of the fields, hPa.")] = None,
+    every: Annotated[int, typer.Option(min=1, help="Hours from one time of the fields to the next.")] = 6,
+    region: Annotated[
+        tuple[float, float, float, float], typer.Option(metavar="SOUTH NORTH WEST EAST", help="Part to take, degrees.")
+    ] = (-90.0, 90.0, 0.0, 360.0),
     offline: options.Offline = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
@@ -89,7 +93,7 @@ def fetch(
 
         if variable:
             address = ARCO_ERA5 if source == "era5" else source
-            chosen = Selection(tuple(variable), start or "", end or start or "", level_hpa=level)
+            chosen = Selection(tuple(variable), start or "", end or start or "", every, level, region)
             path = fetch_fields(address, out, chosen, offline, progress)
         else:
             url = source if "://" in source else known_file(source)

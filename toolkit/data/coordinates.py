@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from toolkit.errors import UserError
 
 Notes = list[str]
-_TIME_NAMES = ("valid_time", "time", "datetime", "date")
+TIME_NAMES = ("valid_time", "time", "datetime", "date")
+LEVEL_NAMES = {"level", "pressure_level", "isobaricinhpa", "isobaricinpa", "plev", "lev", "pressure", "air_pressure"}
+LATITUDE_NAMES, LONGITUDE_NAMES = {"latitude", "lat"}, {"longitude", "lon"}
 _REGRID = "Regrid it first; of data from MARS, ask for a grid, such as grid=0.25/0.25."
 
 
@@ -45,7 +47,7 @@ def on_latitude_longitude(ds: xr.Dataset, source: str, notes: Notes) -> xr.Datas
 
     Raises UserError for axes that are missing or empty, in radians, not of one dimension each, or out of order.
     """
-    for axis, names in (("latitude", {"latitude", "lat"}), ("longitude", {"longitude", "lon"})):
+    for axis, names in (("latitude", LATITUDE_NAMES), ("longitude", LONGITUDE_NAMES)):
         found = coordinate_called(ds, names, axis)
         if found is None:
             held = ", ".join(f"'{name}'" for name in {*ds.dims, *ds.coords}) or "none"
@@ -100,7 +102,7 @@ def on_time(ds: xr.Dataset, source: str, notes: Notes) -> xr.Dataset:
     Raises UserError where there is no time, nor one date in the name of `source`, and for times that are not dates of
     the years 1678 to 2261, out of order or there twice.
     """
-    found = next((name for name in _TIME_NAMES if name in ds.coords), None) or coordinate_called(ds, set(), "time")
+    found = next((name for name in TIME_NAMES if name in ds.coords), None) or coordinate_called(ds, set(), "time")
     if found is None:
         moment = time_in_name(source)
         if moment is None:

@@ -12,7 +12,15 @@ from functools import reduce
 import numpy as np
 import xarray as xr
 
-from toolkit.data.coordinates import Notes, coordinate_called, last_part, on_latitude_longitude, on_time, with_axis
+from toolkit.data.coordinates import (
+    LEVEL_NAMES,
+    Notes,
+    coordinate_called,
+    last_part,
+    on_latitude_longitude,
+    on_time,
+    with_axis,
+)
 from toolkit.errors import UserError
 
 Conversion = tuple[float, float]
@@ -87,7 +95,6 @@ _STANDARD_NAMES = {variable.standard_name: name for name, variable in VARIABLES.
     "geopotential_height": "geopotential",
     "air_pressure_at_sea_level": "mean_sea_level_pressure",
 }
-_LEVEL_NAMES = {"level", "pressure_level", "isobaricinhpa", "isobaricinpa", "plev", "lev", "pressure", "air_pressure"}
 _OTHER_LEVELS = {"hybrid", "model_level", "sigma", "eta", "theta", "isentropic", "height", "altitude", "depth"}
 _MEMBER_NAMES = {"number", "realization", "member", "ensemble", "ens", "ensemble_member", "member_id"}
 
@@ -163,7 +170,7 @@ def other_level(field: xr.DataArray) -> str | None:
     for name in map(str, dict.fromkeys([*field.dims, *field.coords])):
         about = field[name].attrs
         is_vertical = about.get("axis") == "Z" or "positive" in about or name == field.attrs.get("GRIB_typeOfLevel")
-        named = name.lower() in _OTHER_LEVELS or (is_vertical and name.lower() not in _LEVEL_NAMES)
+        named = name.lower() in _OTHER_LEVELS or (is_vertical and name.lower() not in LEVEL_NAMES)
         if named and field[name].size == 1:
             return name
     return None
@@ -251,7 +258,7 @@ def _one_member(ds: xr.Dataset, source: str, notes: Notes) -> xr.Dataset:
 
 def _on_level(ds: xr.Dataset, source: str, notes: Notes) -> tuple[xr.Dataset, float | None]:
     """The dataset on `level` in hPa, and the level where the file has only one and no dimension for it."""
-    found = coordinate_called(ds, _LEVEL_NAMES, "air_pressure")
+    found = coordinate_called(ds, LEVEL_NAMES, "air_pressure")
     if found is None:
         return ds, None
     levels = np.atleast_1d(ds[found].values.astype(float))

@@ -1,4 +1,4 @@
-"""Fields from a Zarr in ERA5's layout: a selection of it, saved in pieces that resume, and whole or not at all."""
+"""Fields from a Zarr such as Google's copy of ERA5: a selection, saved in pieces that resume, whole or not at all."""
 
 import json
 import shutil
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toolkit import files
+from toolkit.data.coordinates import LATITUDE_NAMES, LEVEL_NAMES, LONGITUDE_NAMES, TIME_NAMES, coordinate_called
 from toolkit.data.fetch import Progress, no_progress
 from toolkit.errors import UserError, unknown
 
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
     from xarray import Dataset
 
 _TIMES_PER_CHUNK = 24
+HIGHEST_HPA = 1100
+"""Levels with larger numbers are in Pa."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What to take out of a Zarr of fields in ERA5's layout (time, level, latitude, longitude).
+    """What to take out of a Zarr of fields (time, level, latitude, longitude), under any name that axes go by.
 
     variables: names in the Zarr; start, end: ISO times, a date means all of that day; region: (south, north, west,
     east) in degrees; level_hpa None takes all levels, if there are any.
@@ -93,12 +96,9 @@ def _select(fields: "Dataset", address: str, selection: Selection) -> "Dataset":
     for name in selection.variables:
         if name not in fields.data_vars:
             raise unknown(f"variable in {address}", name, map(str, fields.data_vars))
-    fields = fields[list(selection.variables)].drop_encoding()
-    if selection.level_hpa is not None and "level" in fields.dims:
-        if selection.level_hpa not in fields["level"]:
-            levels = ", ".join(f"{level:g}" for level in fields["level"].to_numpy())
-            raise UserError(f"No level {selection.level_hpa:g} hPa in {address}. Known: {levels}.")
-        fields = fields.sel(level=selection.level_hpa)
+    fields = _on_axes(fields[list(selection.variables)].drop_encoding(), address)
+    if selection.level_hpa is not None:
+        fields = _at_level(fields, address, selection.level_hpa)
     first, last = (_day(str(fields["time"].to_numpy()[i])) for i in (0, -1))
     first = max(first, _day(fields.attrs.get("valid_time_start", str(first))))
     last = min(last, _day(fields.attrs.get("valid_time_stop", str(last))))
@@ -118,6 +118,31 @@ def _select(fields: "Dataset", address: str, selection: Selection) -> "Dataset":
         if not indices.size:
             raise UserError(f"Nothing in {address} has a {name} as asked for: {selection}.")
     return fields.isel(places)
+
+
+def _on_axes(fields: "Dataset", address: str) -> "Dataset":
+    """The fields on dimensions called time, latitude and longitude, whatever they were called."""
+    for axis, names in {"time": {*TIME_NAMES}, "latitude": LATITUDE_NAMES, "longitude": LONGITUDE_NAMES}.items():
+        found = coordinate_called(fields, names, axis)
+        if found is None or fields[found].ndim != 1:
+            held = ", ".join(f"'{name}' {fields[name].dims}" for name in fields.coords) or "none"
+            raise UserError(f"{address} has no coordinate '{axis}' of one dimension. Its coordinates: {held}.")
+        if found != axis:
+            fields = fields.drop_vars(axis, errors="ignore").swap_dims({fields[found].dims[0]: found})
+            fields = fields.rename({found: axis})
+    return fields
+
+
+def _at_level(fields: "Dataset", address: str, level_hpa: float) -> "Dataset":
+    found = coordinate_called(fields, LEVEL_NAMES, "air_pressure")
+    if found is None:
+        raise UserError(f"{address} has no pressure levels of which {level_hpa:g} hPa could be taken. Name no level.")
+    levels = np.atleast_1d(fields[found].to_numpy()).astype(float)
+    levels = levels / 100 if levels.max() > HIGHEST_HPA else levels
+    if level_hpa not in levels:
+        known = ", ".join(f"{level:g}" for level in levels)
+        raise UserError(f"No level {level_hpa:g} hPa in {address}. Known: {known}.")
+    return fields.isel({name: int(np.argmax(levels == level_hpa)) for name in fields[found].dims})
 
 
 def _day(text: str) -> np.datetime64:

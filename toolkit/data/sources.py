@@ -8,7 +8,9 @@ import numpy as np
 import xarray as xr
 
 from toolkit.data.dialects import VARIABLES, canonical, other_level, recognised
+from toolkit.data.differences import POLE
 from toolkit.data.dynamics import derivation
+from toolkit.data.grids import is_spectral_grid, unrolled_longitudes
 from toolkit.data.opening import in_chunks, opened
 from toolkit.data.reading import reading
 from toolkit.errors import UserError, unknown
@@ -74,15 +76,18 @@ def _standing_in(raw: xr.Dataset, names: dict[str, str]) -> xr.Dataset:
 def select_fields(ds: xr.Dataset, variables: list[str] | tuple[str, ...], level_hpa: float) -> xr.Dataset:
     """Return `variables` of a canonical Dataset at one level, with dimensions (time, latitude, longitude).
 
-    Vorticity and divergence that are not there are derived from the winds. Whether the winds have gaps decides how,
-    so they are read once to see, unless the source declares `missing_data`. Raises UserError for a variable that is
-    neither there nor can be derived, and for a level that is not there.
+    Vorticity and divergence that are not there are derived from the winds, time by time as the winds of that time have
+    gaps or none; on a global grid they are read once to say which. A region is then without a row at a pole. Raises
+    UserError for a variable that is neither there nor can be derived, and for a level that is not there.
     """
     notes: list[str] = []
-    fields = {name: _at_level(ds, name, level_hpa, notes) for name in variables if name in ds}
-    if any(name not in fields for name in variables):
+    is_derived = any(name not in ds for name in variables)
+    if is_derived:
         for name in variables:
             _require_derivable(ds, name)
+        ds = _where_derivable(ds, notes)
+    fields = {name: _at_level(ds, name, level_hpa, notes) for name in variables if name in ds}
+    if is_derived:
         winds = [_at_level(ds, name, level_hpa, notes) for name in WINDS]
         fields |= {name: field for name, field in _derived(ds, winds, notes).items() if name not in fields}
     # What was read and what was derived may be chunked apart, and blocks of times need one cut for all.
@@ -126,21 +131,41 @@ def _at_level(ds: xr.Dataset, name: str, level_hpa: float, notes: list[str]) -> 
     return field
 
 
+def _where_derivable(ds: xr.Dataset, notes: list[str]) -> xr.Dataset:
+    """The dataset without a row at a pole that its grid does not go round, where nothing can be derived."""
+    at_pole = np.abs(ds["latitude"].values) > POLE
+    if unrolled_longitudes(ds["longitude"].values)[2] or not at_pole.any():
+        return ds
+    notes.append("the row at the pole is left out: vorticity and divergence cannot be derived there in a region")
+    return ds.isel(latitude=np.flatnonzero(~at_pole))
+
+
 def _derived(ds: xr.Dataset, winds: list[xr.DataArray], notes: list[str]) -> dict[str, xr.DataArray]:
     """Vorticity and divergence of the winds, in chunks of several times so that Legendre tables serve many fields."""
     latitude, longitude = ds["latitude"].values, ds["longitude"].values
     times = max(1, DERIVED_AT_ONCE_BYTES // (winds[0].dtype.itemsize * latitude.size * longitude.size))
     if winds[0].chunks is not None:
         winds = [wind.chunk(time=times, latitude=-1, longitude=-1) for wind in winds]
-    with reading(ds.attrs.get("source", "the dataset")):
-        complete = "missing_data" not in ds.attrs and bool((np.isfinite(winds[0]) & np.isfinite(winds[1])).all())
-    method, sentence = derivation(latitude, longitude, complete)
-    notes.append(sentence)
+    grid = ["latitude", "longitude"]
+    count, with_gaps = winds[0].sizes["time"], 0
+    if is_spectral_grid(latitude, longitude):
+        with reading(ds.attrs.get("source", "the dataset")):
+            finite: Any = np.isfinite(winds[0]) & np.isfinite(winds[1])
+            with_gaps = count - int(finite.all(grid).sum())
+    _, sentence = derivation(latitude, longitude, with_gaps < count)
+    but = f", but by finite differences at the {with_gaps} of {count} times at which the winds have gaps"
+    notes.append(sentence + (but if 0 < with_gaps < count else ""))
+    kind_of_number = np.result_type(np.float32, *(wind.dtype for wind in winds))
 
     def stacked(u: Any, v: Any) -> Any:
-        return np.stack(method(u, v, latitude, longitude), axis=-1)
+        complete = (np.isfinite(u) & np.isfinite(v)).all(axis=(-2, -1))
+        result = np.empty((*u.shape, 2), kind_of_number)
+        for times, is_complete in ((complete, True), (~complete, False)):
+            if times.any():
+                method, _ = derivation(latitude, longitude, is_complete)
+                result[times] = np.stack(method(u[times], v[times], latitude, longitude), axis=-1)
+        return result
 
-    grid = ["latitude", "longitude"]
     both = xr.apply_ufunc(
         stacked,
         *winds,
@@ -148,7 +173,7 @@ def _derived(ds: xr.Dataset, winds: list[xr.DataArray], notes: list[str]) -> dic
         output_core_dims=[[*grid, "kind"]],
         dask="parallelized",
         dask_gufunc_kwargs={"output_sizes": {"kind": 2}},
-        output_dtypes=[np.result_type(np.float32, *(wind.dtype for wind in winds))],
+        output_dtypes=[kind_of_number],
     )
     fields = {}
     for kind, name in enumerate(DERIVED):
