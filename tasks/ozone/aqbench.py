@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from toolkit.data.text_table import first_line, numbers, read_header, read_text_table, without_repeats
+from toolkit.data.text_table import column_names, first_line, numbers, read_text_table, without_repeats
 from toolkit.errors import UserError, unknown
 from toolkit.numbers import Target
 
@@ -51,7 +51,7 @@ def predictors(coordinates: bool) -> tuple[str, ...]:
 
 def is_aqbench(path: Path) -> bool:
     """Tell from its header whether a file is laid out as AQ-Bench; `UserError` where it cannot be read."""
-    return path.is_file() and {"id", "dataset", "htap_region"} < set(read_header(path)[0].split(","))
+    return path.is_file() and {"id", "dataset", "htap_region"} < set(column_names(path))
 
 
 def read_aqbench(path: Path) -> tuple[pd.DataFrame, dict[str, int]]:

@@ -6,7 +6,6 @@ elsewhere; in the EPA's definition, whose days end at 07:00 of the next, it is t
 counts for the first day ahead, in the EU's definition at 17:00 of the day before, is measured at 05 UTC of t or later.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +21,7 @@ LEADS = (1, 2, 3, 4)
 PAST_DAYS = 3
 
 
-def daily_rows(
-    path: Path, definition: str, leads: Sequence[int] = LEADS, past_days: int = PAST_DAYS
-) -> tuple[pd.DataFrame, dict[str, int]]:
+def daily_rows(path: Path, definition: str) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return one row per station and date with a day ahead and a day past that are known, and what was left out.
 
     Columns: time (00 UTC), group (the station), latitude, longitude (degrees), region; mda8_1d, ... by lead and
@@ -39,7 +36,7 @@ def daily_rows(
         values = mda8(values, series.stations["longitude"].to_numpy(), rule)
         first = first - np.timedelta64(1, "D")
     daily = DailySeries(NAME, values, first, series.stations, rule.complete)
-    rows, left_out = forecast_rows(daily, leads, past_days)
+    rows, left_out = forecast_rows(daily, LEADS, PAST_DAYS)
     if rows.empty:
         raise UserError(
             f"No station in {path} has daily ozone on days that follow each other: no forecast can be made."

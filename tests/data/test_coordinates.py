@@ -1,9 +1,10 @@
-"""Dates that only a name gives."""
+"""Dates that only a name, or a text, gives."""
 
 import numpy as np
 import pytest
+import xarray as xr
 
-from toolkit.data.coordinates import time_in_name
+from toolkit.data.coordinates import on_time, time_in_name
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,10 @@ def test_a_name_gives_its_date(name: str, moment: str) -> None:
 def test_no_date_or_two_are_none(name: str) -> None:
     """A name without a date, with an impossible one or with two gives no time."""
     assert time_in_name(name) is None
+
+
+def test_times_as_text_are_read_with_their_zone() -> None:
+    """Midnight two hours east of Greenwich is 22 UTC of the day before."""
+    texts = ["2020-01-02T00:00:00+02:00", "2020-01-02T06:00:00Z"]
+    read = on_time(xr.Dataset(coords={"time": texts}), "x.nc", [])["time"]
+    assert read.values.tolist() == np.array(["2020-01-01T22", "2020-01-02T06"], "M8[ns]").tolist()

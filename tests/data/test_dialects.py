@@ -386,23 +386,6 @@ def test_refuses_what_is_not_clear(
         open_source(tmp_path / "spoilt.nc")
 
 
-def test_times_as_text_are_read_with_their_zone(tmp_path: Path, truth: xr.Dataset) -> None:
-    """An hour at two hours east of Greenwich is two hours earlier in UTC."""
-    texts = ["2020-01-01T02:00:00+02:00", "2020-01-01T06:00:00Z"]
-    truth.assign_coords(time=texts).to_netcdf(tmp_path / "texts.nc")
-    assert_same(open_source(tmp_path / "texts.nc"), truth)
-
-
-def test_the_height_of_a_stand_in_is_no_level(tmp_path: Path, truth: xr.Dataset) -> None:
-    """CMIP's wind at 10 m has its height as a coordinate, and stands in for the one that is wanted."""
-    surface = truth[["eastward_wind"]].isel(level=0, drop=True).rename(eastward_wind="uas")
-    surface = surface.assign_coords(height=10.0)
-    for name, ds in {"scalar.nc": surface, "dimension.nc": surface.expand_dims("height")}.items():
-        ds.to_netcdf(tmp_path / name)
-        opened = open_source(tmp_path / name, {"uas": "u"})
-        np.testing.assert_array_equal(opened["eastward_wind"], surface["uas"])
-
-
 def test_refuses_curvilinear_grids(tmp_path: Path, truth: xr.Dataset) -> None:
     """A latitude in two dimensions is not a grid of parallels and meridians."""
     ds = truth[["temperature"]].rename(latitude="y", longitude="x").drop_vars(["x", "y"])

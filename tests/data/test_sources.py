@@ -93,6 +93,16 @@ def test_of_a_variable_on_several_kinds_of_levels_that_on_pressure_is_taken(
     assert not opened.attrs["refused"]
 
 
+def test_the_height_of_a_stand_in_is_no_level(tmp_path: Path, truth: xr.Dataset) -> None:
+    """CMIP's wind at 10 m has its height as a coordinate, and stands in for the one that is wanted."""
+    surface = truth[["eastward_wind"]].isel(level=0, drop=True).rename(eastward_wind="uas")
+    surface = surface.assign_coords(height=10.0)
+    for name, ds in {"scalar.nc": surface, "dimension.nc": surface.expand_dims("height")}.items():
+        ds.to_netcdf(tmp_path / name)
+        opened = open_source(tmp_path / name, {"uas": "u"})
+        np.testing.assert_array_equal(opened["eastward_wind"], surface["uas"])
+
+
 def test_grib_without_its_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """GRIB without cfgrib says what to install."""
     (tmp_path / "fields.grib").write_bytes(b"GRIB")

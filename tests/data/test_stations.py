@@ -84,6 +84,31 @@ def test_a_single_daily_table_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(regular, [[60, np.nan, 62], [np.nan, 70.5, np.nan]])
 
 
+def test_what_describes_a_station_may_be_spelled_in_several_ways(tmp_path: Path) -> None:
+    """Other zeros, other capitals and cells without a value are no change, and the value that is known stands."""
+    rows = [
+        "A,2020-07-01,50.5,-170,60,,Rural,3",
+        "A,2020-07-02,50.50,-170.0,60,12,rural,3",
+        "A,2020-07-03,50.5,-170,62,12.0,-999,3",
+        "B,2020-07-02,-10,-20.25,70.5,1500,urban,4",
+    ]
+    series = table(tmp_path, "\n".join([DAILY.splitlines()[0], *rows]))
+    assert not series.left_out
+    assert series.stations.loc["A", ["latitude", "altitude_m", "type_of_area"]].tolist() == [50.5, 12, "Rural"]
+    more = "A,50.50,190,12.0,Rural\n"
+    assert len(read_stations(world(tmp_path, meta=META + more), "eu").stations) == 2
+
+
+def test_a_daily_table_with_means_beside_its_maxima_gives_the_maxima(tmp_path: Path) -> None:
+    """Where the times are days a column of ozone without more is no hourly one."""
+    text = DAILY.replace("weekday", "o3_ppb")
+    series = table(tmp_path, text)
+    assert not series.hourly
+    assert series.values["ozone_ppb"].tolist() == [60, 62, 70.5]
+    with pytest.raises(UserError, match="in the definition 'epa'"):
+        table(tmp_path, text.replace("mda8_ppb", "dma8epax"))
+
+
 EPA = """State Code,County Code,Site Num,Parameter Code,POC,Latitude,Longitude,Datum,Parameter Name,Sample Duration,\
 Pollutant Standard,Date Local,Units of Measure,Event Type,Observation Count,Observation Percent,Arithmetic Mean,\
 1st Max Value,1st Max Hour,AQI,Method Code,Method Name,Local Site Name,Address,State Name,County Name,City Name,\

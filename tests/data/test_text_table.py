@@ -59,9 +59,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         read_text_table(tmp_path / "none.csv")
     with pytest.raises(UserError, match="Cannot read the table"):
         read_text_table(tmp_path)
-    (tmp_path / "latin.csv").write_bytes(b"id,\xb5g\n1,2\n")
-    with pytest.raises(UserError, match=r"latin\.csv is not text in UTF-8"):
-        read_text_table(tmp_path / "latin.csv")
+    for content in (b"id,\xb5g\n1,2\n", b"id,g\n" + b"1,2\n" * 9999 + b"1,\xb5\n"):
+        (tmp_path / "latin.csv").write_bytes(content)
+        with pytest.raises(UserError, match=r"latin\.csv is not text in UTF-8"):
+            read_text_table(tmp_path / "latin.csv")
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False).filter(lambda x: x != -999), min_size=1))
@@ -77,11 +78,17 @@ def test_missing_numbers_are_nan() -> None:
 
 @pytest.mark.parametrize(
     ("read", "cell", "said"),
-    [(numbers, "1,5", "a number"), (times, "yesterday", "a time"), (dates, "01/07/2020", "a date")],
+    [
+        (numbers, "1,5", "a number"),
+        (times, "yesterday", "a time of the years 1900 to 2100"),
+        (times, "2920-07-05 12:00", "a time of the years 1900 to 2100"),
+        (dates, "01/07/2020", "a date of the years 1900 to 2100"),
+        (dates, "0020-07-05", "a date of the years 1900 to 2100"),
+    ],
 )
 def test_a_wrong_cell_is_named(read, cell: str, said: str) -> None:
     """The error gives line, column, value, remedy and how many more there are."""
-    good = {"a number": "1", "a time": "2020-07-01T14:00", "a date": "2020-07-01"}[said]
+    good = {numbers: "1", times: "2020-07-01T14:00", dates: "2020-07-01"}[read]
     with pytest.raises(
         UserError, match=rf"table\.csv, line 3: '{cell}' in the column 'x' is not {said}\. \w+.* 1 more"
     ):

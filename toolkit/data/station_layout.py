@@ -79,7 +79,8 @@ def renamed(table: pd.DataFrame) -> pd.DataFrame:
 def ozone_column(file: Path, table: pd.DataFrame, definition: str) -> tuple[str, Measured]:
     """Return the name of the column of ozone that is meant and what it holds, unit "" where its name does not say it.
 
-    Daily maxima that name no definition are taken to be in the one asked for. Raises `UserError` where there is none.
+    Daily maxima that name no definition are taken to be in the one asked for, and stand before any other column where
+    the times are days. Raises `UserError` where there is none.
     """
     there = {
         measured.name + end: replace(measured, unit=unit)
@@ -87,6 +88,9 @@ def ozone_column(file: Path, table: pd.DataFrame, definition: str) -> tuple[str,
         for end, unit in {**SUFFIXES, "": measured.unit}.items()
         if measured.name + end in table
     }
+    daily = {name: measured for name, measured in there.items() if not measured.hourly}
+    if daily and "time" in table and (table["time"].str.len() <= len("2020-07-01")).all():
+        there = daily
     for name, measured in there.items():
         if measured.definition in ("", definition):
             return name, measured

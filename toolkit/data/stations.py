@@ -23,6 +23,7 @@ from toolkit.data.station_layout import INSTRUMENT, NOT_OF_A_STATION, ONLY, ozon
 from toolkit.data.text_table import (
     dates,
     first_line,
+    meanings,
     numbers,
     numbers_or_words,
     read_text_table,
@@ -130,6 +131,7 @@ def _stations(file: Path, table: pd.DataFrame, values: pd.DataFrame, left_out: d
         table = renamed(read_text_table(source))
     _require(source, table, PLACE)
     table = table[[name for name in table if name not in NOT_OF_A_STATION]]
+    table = _in_one_spelling(table.drop_duplicates() if source == file else table)
     if source == file:
         table = _unchanging(table, left_out).drop_duplicates()
     table = _once(source, table, ["station"], f"stations that are twice in {source.name}", left_out)
@@ -144,6 +146,15 @@ def _stations(file: Path, table: pd.DataFrame, values: pd.DataFrame, left_out: d
     longitude = (_degrees(source, table, "longitude", 360) + 180) % 360 - 180
     place = {"latitude": _degrees(source, table, "latitude", 90), "longitude": longitude.round(6)}
     return pd.DataFrame({**place, **described}).set_index(table["station"]).sort_index()
+
+
+def _in_one_spelling(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with all that a station's rows say alike, or not at all, as its first row that says it does."""
+    said = table.drop(columns="station")
+    meant = said.apply(meanings)
+    first = said.where(meant.notna()).groupby(table["station"]).transform("first").fillna("")
+    alike = meant.groupby(table["station"]).transform("nunique") <= 1
+    return table.assign(**first.where(alike, said))
 
 
 def _unchanging(table: pd.DataFrame, left_out: dict[str, int]) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Tables in text files: every cell is read as it stands, and a wrong one is named by its line, column and value."""
 
+import csv
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,9 @@ from toolkit.errors import UserError
 MISSING_WORDS = ("", "na", "n/a", "nan", "null", "none")
 MISSING_NUMBER = -999.0
 """What TOAR and AQ-Bench write where there is no number."""
+YEARS = (1900, 2100)
+"""The first and last year that is believed to be meant."""
+_IN_YEARS = f"of the years {YEARS[0]} to {YEARS[1]}"
 
 
 def read_header(path: Path) -> tuple[str, int]:
@@ -23,8 +27,14 @@ def read_header(path: Path) -> tuple[str, int]:
     except OSError as error:
         raise UserError(f"Cannot read the table {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not text in UTF-8 ({error.reason}). Save it as CSV in UTF-8.") from error
+        raise _no_text(path, error) from error
     return "", comments
+
+
+def column_names(path: Path) -> list[str]:
+    """Return the names of the columns of a CSV file, as `read_text_table` finds them."""
+    header, _ = read_header(path)
+    return [name.strip() for name in next(csv.reader([header], delimiter=_separator(header)), [])]
 
 
 def read_text_table(path: Path) -> pd.DataFrame:
@@ -34,11 +44,10 @@ def read_text_table(path: Path) -> pd.DataFrame:
     `UserError` for a file that cannot be read, has no rows, names a column twice, or has a line with too many cells.
     """
     header, comments = read_header(path)
-    separator = ";" if header.count(";") > header.count(",") else ","
     try:
         cells = pd.read_csv(
             path,
-            sep=separator,
+            sep=_separator(header),
             dtype=str,
             header=None,
             keep_default_na=False,
@@ -46,7 +55,9 @@ def read_text_table(path: Path) -> pd.DataFrame:
             skip_blank_lines=False,
             encoding="utf-8-sig",
         )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise _no_text(path, error) from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise UserError(f"{path} is not a table with a header: {str(error).strip()}.") from error
     cells.index = pd.RangeIndex(comments + 1, comments + 1 + len(cells), name="line")
     cells = cells.fillna("").apply(lambda column: column.str.strip())
@@ -85,17 +96,25 @@ def numbers_or_words(path: Path, column: pd.Series) -> pd.Series:
     return column.where(column.index.isin(said.index)).astype(object)
 
 
+def meanings(column: pd.Series) -> pd.Series:
+    """Return what cells mean, for comparison: 31 and 31.0 are one number, Urban and urban one word, NaN is missing."""
+    words = column.str.lower()
+    values = pd.to_numeric(column, errors="coerce")
+    meant = values.astype(object).where(values.notna(), words)
+    return meant.mask(words.isin(MISSING_WORDS) | (values == MISSING_NUMBER))
+
+
 def times(path: Path, column: pd.Series) -> pd.Series:
     """Return a column of ISO 8601 times as datetime64[s], UTC; those without a zone are taken as UTC."""
     values = pd.to_datetime(column, format="ISO8601", utc=True, errors="coerce")
-    _refuse(path, column, values.isna(), "a time", "Write it as 2020-07-01 14:00, UTC.")
+    _refuse(path, column, ~values.dt.year.between(*YEARS), f"a time {_IN_YEARS}", "Write it as 2020-07-01 14:00, UTC.")
     return values.dt.tz_localize(None).astype("datetime64[s]")
 
 
 def dates(path: Path, column: pd.Series) -> pd.Series:
     """Return a column of dates, or of times of which only the date is taken, as datetime64[s]."""
     values = pd.to_datetime(column.str[:10], format="%Y-%m-%d", errors="coerce")
-    _refuse(path, column, values.isna(), "a date", "Write it as 2020-07-01.")
+    _refuse(path, column, ~values.dt.year.between(*YEARS), f"a date {_IN_YEARS}", "Write it as 2020-07-01.")
     return values.astype("datetime64[s]")
 
 
@@ -122,6 +141,14 @@ def without_repeats(path: Path, table: pd.DataFrame, keys: list[str]) -> tuple[p
 def first_line(rows: pd.Series) -> int:
     """Return the number of the first line of which `rows` is true."""
     return int(rows.index[int(rows.argmax())])
+
+
+def _separator(header: str) -> str:
+    return ";" if header.count(";") > header.count(",") else ","
+
+
+def _no_text(path: Path, error: UnicodeDecodeError) -> UserError:
+    return UserError(f"{path} is not text in UTF-8 ({error.reason}). Save it as CSV in UTF-8.")
 
 
 def _refuse(path: Path, column: pd.Series, wrong: pd.Series, expected: str, remedy: str) -> None:

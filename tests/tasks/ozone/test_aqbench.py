@@ -106,6 +106,15 @@ def test_bad_rows_are_an_error_that_says_where(tmp_path: Path, old: str, new: st
         read_aqbench(write(tmp_path, *(row.replace(old, new) for row in ROWS)))
 
 
+def test_it_is_known_by_semicolons_and_quotes_too(tmp_path: Path) -> None:
+    """As spreadsheets save it."""
+    quoted = ",".join(f'"{name}"' for name in HEADER.split(","))
+    for header, separator in ((HEADER, ";"), (quoted, ",")):
+        path = write(tmp_path, *(row.replace(",", separator) for row in ROWS), header=header.replace(",", separator))
+        assert is_aqbench(path)
+        assert len(read_aqbench(path)[0]) == 2
+
+
 def test_a_repeated_row_is_counted(tmp_path: Path) -> None:
     """It is left out and said."""
     table, left_out = read_aqbench(write(tmp_path, *ROWS, ROWS[0]))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.ozone.labels import area, daily_rows
-from toolkit.data.forecast_rows import input_columns, lead_columns, past_columns
+from toolkit.data.forecast_rows import input_columns, lead_columns
 from toolkit.errors import UserError
 
 LONGITUDES = {"west": -120.0, "here": 0.0, "east": 135.0}
@@ -103,13 +103,6 @@ def test_a_daily_table_gives_the_rows_of_the_hourly_one(tmp_path: Path) -> None:
     days.assign(latitude=45.0, altitude_m=10, type_of_area="rural").to_csv(tmp_path / "days.csv", index=False)
     daily, _ = daily_rows(tmp_path / "days.csv", "eu")
     pd.testing.assert_frame_equal(daily[list(rows)], rows, check_dtype=False)
-
-
-def test_leads_and_past_days_are_options(tmp_path: Path) -> None:
-    """As many columns as asked for."""
-    rows, _ = daily_rows(write(tmp_path, np.full((3, 24 * DAYS), 40.0)), "eu", leads=(1, 2), past_days=1)
-    assert list(lead_columns(rows, "mda8")) == ["mda8_1d", "mda8_2d"]
-    assert past_columns(rows, "mda8") == ["mda8_0d"]
 
 
 def test_labels_without_consecutive_days_are_an_error(tmp_path: Path) -> None:
