@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor, nn
 
-from tasks.extremes.labels import KINDS
+from toolkit.data.label_kinds import KINDS
 from toolkit.examples import Examples
 from toolkit.geodesy import KM_PER_DEGREE
 from toolkit.heads.features import Features, Given

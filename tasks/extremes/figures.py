@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from tasks.extremes.cells import column
-from tasks.extremes.labels import KINDS
+from toolkit.data.label_kinds import KINDS
 from toolkit.report import theme
 from toolkit.report.figure import Figure, RunTables
 from toolkit.report.reliability import curves_by_lead, draw_by_lead, draw_reliability

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from toolkit.data.label_kinds import KINDS
 from toolkit.data.label_maps import open_label_maps
 from toolkit.errors import UserError
 
-KINDS = ("tropical_cyclone", "filament", "blocking", "heat")
 CENTRES = tuple(product((-52.5, -22.5, 22.5, 52.5), np.arange(0, 360, 45.0)))
 """Windows of 45 degrees about these places cover all but the polar caps, twice where the latitudes overlap."""
 WINDOWS_PER_MAP = 8

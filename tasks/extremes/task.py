@@ -8,7 +8,8 @@ import pandas as pd
 from tasks.extremes.baselines import baselines
 from tasks.extremes.cells import READOUTS, EventHead, column, columns, decode, loss, shares, truth
 from tasks.extremes.figures import figures
-from tasks.extremes.labels import KINDS, rows_for
+from tasks.extremes.labels import rows_for
+from toolkit.data.label_kinds import KINDS
 from toolkit.data.label_maps import open_label_maps
 from toolkit.errors import UserError
 from toolkit.metrics import Metric

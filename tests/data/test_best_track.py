@@ -33,12 +33,12 @@ LAYOUTS = [Layout(fields, comma, newline, last) for fields in (20, 21) for comma
            for newline in ("\n", "\r\n") for last in (False, True)]  # fmt: skip
 
 
-def read(text: str | bytes, leave_out_malformed: bool = False) -> BestTrack:
+def read(text: str | bytes) -> BestTrack:
     """Read a best track from the bytes of its file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "hurdat2.txt"
         path.write_bytes(text.encode("latin-1") if isinstance(text, str) else text)
-        return read_best_track(path, leave_out_malformed)
+        return read_best_track(path)
 
 
 def written(fixes: pd.DataFrame, layout: Layout) -> bytes:
@@ -269,21 +269,6 @@ def test_a_malformed_line_is_refused(right: str, wrong: str, expected: str) -> N
     assert damaged.splitlines()[number - 1][:100] in str(error.value)
 
 
-def test_malformed_fixes_are_left_out_when_asked() -> None:
-    """A fix that cannot be read is left out with its line and reason; the others are read."""
-    track = read(file_of(HEADER, FIRST.replace("30.3N", "30.33"), SECOND), leave_out_malformed=True)
-    assert track.fixes["record"].tolist() == ["L"]
-    assert [finding.lines for finding in track.left_out] == [(2,)]
-    assert "a latitude such as 29.1N, not '30.33'" in str(track.left_out[0])
-
-
-@pytest.mark.parametrize("line", ["aL012021,                ANA,      2,", "1AL012021, ANA, 2,", "x" + FIRST])
-def test_what_may_be_a_header_is_never_left_out(line: str) -> None:
-    """A damaged header is refused even then, or its fixes would go to the storm before it."""
-    with pytest.raises(UserError, match="line 4: "):
-        read(file_of(HEADER, FIRST, SECOND, line, FIRST), leave_out_malformed=True)
-
-
 def test_a_second_fix_at_one_time_is_left_out() -> None:
     """The first fix of a storm at a time stands, the second is left out with its line and reason."""
     track = read(file_of(HEADER, FIRST, FIRST.replace("  45,", "  50,"), SECOND))
@@ -320,8 +305,9 @@ UNREADABLE = {
     "empty": ("", "is empty"),
     "no fix": (HEADER + "\n", "no fix"),
     "no header": (FIRST + "\n", "line 1: .* expected a storm header"),
-    "another format": ("time,latitude,longitude\n1,2,3\n", "line 1: .* expected a storm header"),
-    "no fix that can be read": (file_of(HEADER, FIRST.replace("N", "X")), "none of its 1 fixes"),
+    "a mark alone": ("\xef\xbb\xbf\n", "is empty"),
+    "another format": ("time,latitude,longitude\n1,2,3\n", "line 1: .* a storm header .* is no HURDAT2 file"),
+    "a deck": ("AL, 09, 2021082612,   , BEST,   0, 165N,  782W\n", "a storm header .* is no HURDAT2 file"),
 }
 
 
@@ -329,7 +315,15 @@ UNREADABLE = {
 def test_a_file_that_holds_no_best_track_is_refused(text: str, message: str) -> None:
     """Another file, or an empty one, ends in an error that says what was expected."""
     with pytest.raises(UserError, match=message):
-        read(text, leave_out_malformed=True)
+        read(text)
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    """As editors put it before UTF-8; it is a finding, since it is not written back."""
+    text = file_of(HEADER, FIRST, SECOND)
+    marked = read("\xef\xbb\xbf" + text)
+    pd.testing.assert_frame_equal(marked.fixes, read(text).fixes)
+    assert [str(finding) for finding in marked.findings] == ["line 1: begins with a byte order mark, which is left out"]
 
 
 def test_a_file_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
@@ -345,6 +339,7 @@ def test_a_file_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     [
         (file_of(HEADER, FIRST), True),
         (HEADER + "\r\nanything", True),
+        ("\xef\xbb\xbf" + HEADER, True),
         ("AL, 09, 2021082612,   , BEST,   0, 165N,  782W\n", False),
         ("SID,SEASON,NUMBER\n", False),
         ("\x00\xff" * 300, False),

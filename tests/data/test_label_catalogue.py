@@ -15,6 +15,7 @@ from toolkit.data.regrid import regular_grid
 from toolkit.errors import UserError
 
 AXES = regular_grid(10.0)
+COLUMNS = "kind,start,end,latitude_min,latitude_max,longitude_min,longitude_max"
 LATITUDE, LONGITUDE = AXES
 
 
@@ -115,6 +116,9 @@ def test_other_kinds_and_places_are_left_out_and_counted(catalogue: Callable[...
     }
 
 
+AROUND = {"latitude": 50, "longitude": 0, "bounding_box_degrees": [30, 40, 50]}
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -125,8 +129,14 @@ def test_other_kinds_and_places_are_left_out_and_counted(catalogue: Callable[...
         (case(latitude_max=120.0), r"reaches beyond a pole"),
         (case(latitude_max=float("nan")), r"has an edge that is no number"),
         (case(start="midsummer"), r"start 'midsummer' is not a date"),
+        (case(start="1020-07-20"), r"start '1020-07-20' is not a date of the years 1900 to 2100"),
+        (case(latitude_min="abc"), r"Case 0 of .* is not as ExtremeWeatherBench writes it: ValueError\(.*'abc'"),
         (case(start="2021-07-20"), r"ends before it starts"),
-        (case("heat_wav"), r"No class of extreme events 'heat_wav'. Did you mean 'heat_wave'"),
+        (case("heat_wav"), r"case 1 \(A heat wave\): No class of extreme events 'heat_wav'. Did you mean 'heat_wave'"),
+        (
+            case() | {"location": {"type": "centered_region", "parameters": AROUND}},
+            r"Case 0 of .* is not as ExtremeWeatherBench writes it: ValueError",
+        ),
         ({"title": "nothing"}, r"Case 0 of .* is not as ExtremeWeatherBench writes it: KeyError\('location'\)"),
     ],
 )
@@ -146,15 +156,21 @@ def test_impossible_events_are_refused(
     ("name", "content", "message"),
     [
         ("x.csv", "kind,start\nheat,2001-08-01\n", r"is no table of events: it lacks end, latitude_min"),
-        ("x.csv", "", r"cannot be read as a table of events"),
-        ("x.csv", "kind,start,end,latitude_min,latitude_max,longitude_min,longitude_max\n", r"lists no event"),
+        ("x.csv", "", r"is not a table with a header"),
+        ("x.csv", f"{COLUMNS}\n", r"has a header and no rows"),
+        ("x.csv", f"{COLUMNS}\n\nheat,2001-08-01,3001-08-02,0,10,0,10\n", r"x\.csv, line 3: end '3001-08-02' is not"),
+        ("x.csv", f"{COLUMNS}\nheet,2001-08-01,2001-08-02,0,10,0,10\n", r"x\.csv, line 2: No class .* 'heet'"),
+        ("x.csv", f"{COLUMNS}\nh\xe4at,2001-08-01,2001-08-02,0,10,0,10\n", r"is not text in UTF-8"),
+        ("x.yaml", "- title: h\xe4at", r"is not valid YAML: 'utf-8' codec"),
+        ("x.yaml", "- start_date: 2021-06-31", r"is not valid YAML: day is out of range"),
+        ("x.yaml", "[]", r"lists no event"),
         ("x.yaml", "a: [", r"is not valid YAML"),
         ("x.yaml", "a: 1", r"is no list of events"),
     ],
 )
 def test_files_that_are_no_catalogue_are_refused(tmp_path: Path, name: str, content: str, message: str) -> None:
     """What is there is named, and what should be."""
-    (tmp_path / name).write_text(content)
+    (tmp_path / name).write_text(content, encoding="latin-1")
     with pytest.raises(UserError, match=message):
         catalogue_events(tmp_path / name, Counter())
 

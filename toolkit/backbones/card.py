@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.backbones.features import FeatureSpec
+from toolkit.data.grids import SAME_SPACING
 from toolkit.data.normalise import Normalisation
 from toolkit.data.store import Store
 from toolkit.errors import UserError, unknown
 from toolkit.files import sha256, write_json
-
-GRID_TOLERANCE = 0.02
-"""Grid spacings that differ by less than this share are the same."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def check_fits(card: Card, variables: tuple[str, ...], units: tuple[str, ...], g
             wrong.append(f"it does not know '{name}' (it knows {', '.join(spec.variables)})")
         elif unit != (made_for := spec.units[spec.variables.index(name)]):
             wrong.append(f"'{name}' is in '{unit}', it was trained in '{made_for}'")
-    if abs(grid_degrees / spec.grid_degrees - 1) > GRID_TOLERANCE:
+    if abs(grid_degrees / spec.grid_degrees - 1) > SAME_SPACING:
         wrong.append(
             f"the grid spacing is {grid_degrees:g} degrees, it was trained at {spec.grid_degrees:g}; regrid the fields"
         )

@@ -4,6 +4,7 @@ A line is taken by position and believed only if its values, written again, give
 line is read with care or refused. So what is in the table is what the file says.
 """
 
+import codecs
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -51,7 +52,6 @@ __all__ = [
 ]
 
 _FIRST_LINE = re.compile(rb"[A-Z]{2}[0-9]{6},[ -+\--~]+,[ \t]*[0-9]+[ \t]*,?[ \t]*\r?\n?")
-_DATED = re.compile(r"[0-9]{8},")
 _Notes = dict[str, list[int]]  # reason -> numbers of the lines it holds for
 
 
@@ -113,11 +113,10 @@ class _FixLines:
     block: Block
 
 
-def read_best_track(path: Path, leave_out_malformed: bool = False) -> BestTrack:
+def read_best_track(path: Path) -> BestTrack:
     """Read a HURDAT2 file of either layout, with LF or CRLF, whatever NHC has put into it.
 
-    Left out, with reason and line: a second fix of one storm at one time (the first stands) and, if asked for,
-    malformed lines that begin with a date; any other might have been the header of a storm. Lines that are irregular
+    Left out, with reason and line: a second fix of one storm at one time (the first stands). Lines that are irregular
     but clear are read and are findings; `write_best_track(path, track.fixes, track.layout)` gives all others back
     to the byte. Raises UserError for a file that cannot be opened or has no fix, and for the first malformed line.
     """
@@ -130,29 +129,23 @@ def read_best_track(path: Path, leave_out_malformed: bool = False) -> BestTrack:
     if len(fix_at) == 0:
         raise UserError(f"{path} has storm headers and no fix.")
     if owner[0] < 0:
-        raise _malformed(path, lines, fix_at[0], f"a storm header such as '{HEADER_EXAMPLE}'")
+        raise _malformed(path, lines, fix_at[0], f"a storm header such as '{HEADER_EXAMPLE}'", is_first_header=True)
     _compare_counts(headers, header_at, owner, findings)
-    fixes, bad = _fix_lines(lines, fix_at, findings)
-    for line, expected in bad.items():
-        if not (leave_out_malformed and _DATED.match(lines.text(line))):
-            raise _malformed(path, lines, line, expected)
-        left_out[f"malformed: expected {expected}"].append(line)
-    if len(fixes.line) == 0:
-        raise UserError(f"{path}: none of its {len(bad)} fixes can be read, {_listed(left_out)[0]}.")
+    fixes = _fix_lines(path, lines, fix_at, findings)
     layout = _layout(lines, fixes, findings)
-    table = _table(headers, owner[~np.isin(fix_at, list(bad))], fixes.block)
+    table = _table(headers, owner, fixes.block)
     again = table.duplicated(["storm", "time"]).to_numpy()
     left_out["a second fix of the same storm at the same time"].extend(fixes.line[again])
     _look_over(table[~again], fixes.line[~again], findings)
     return BestTrack(table[~again].reset_index(drop=True), layout, _listed(findings), _listed(left_out))
 
 
-def summarise_best_track(path: Path, leave_out_malformed: bool = False) -> dict[str, Any]:
+def summarise_best_track(path: Path) -> dict[str, Any]:
     """Return what a file holds: {"storms": int, "fixes": int, "left_out": int, "findings": [str, ...]}.
 
     A row that is left out is counted and has its reason among the findings. Raises what `read_best_track` raises.
     """
-    track = read_best_track(path, leave_out_malformed)
+    track = read_best_track(path)
     return {
         "storms": int(track.fixes["storm"].nunique()),
         "fixes": len(track.fixes),
@@ -165,14 +158,17 @@ def looks_like_best_track(path: Path) -> bool:
     """Tell from its first line alone whether a file is a HURDAT2 file; False for what cannot be opened."""
     try:
         with path.open("rb") as stream:
-            return _FIRST_LINE.fullmatch(stream.readline(200)) is not None
+            return _FIRST_LINE.fullmatch(stream.readline(200).removeprefix(codecs.BOM_UTF8)) is not None
     except OSError:
         return False
 
 
-def _malformed(path: Path, lines: _Lines, line: int, expected: str) -> UserError:
+def _malformed(path: Path, lines: _Lines, line: int, expected: str, is_first_header: bool = False) -> UserError:
     text = lines.text(line).encode("unicode_escape").decode()
-    return UserError(f"{path}, line {line + 1}: '{text[:160]}': expected {expected}. Correct or delete the line.")
+    remedy = "Correct or delete the line."
+    if is_first_header and not looks_like_best_track(path):
+        remedy = "Unless that is mistyped, this is no HURDAT2 file: decks of the ATCF and IBTrACS are not read."
+    return UserError(f"{path}, line {line + 1}: '{text[:160]}': expected {expected}. {remedy}")
 
 
 def _split(path: Path, findings: _Notes) -> _Lines:
@@ -181,6 +177,9 @@ def _split(path: Path, findings: _Notes) -> _Lines:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"Cannot read the best track {path}: {error.strerror}.") from error
+    if data.startswith(codecs.BOM_UTF8):
+        findings["begins with a byte order mark, which is left out"].append(0)
+        data = data.removeprefix(codecs.BOM_UTF8)
     if not data.strip():
         raise UserError(f"{path} is empty: expected NHC's best track (HURDAT2).")
     last_newline = data.endswith(b"\n")
@@ -214,7 +213,7 @@ def _headers(path: Path, lines: _Lines, at: NDArray[np.intp], findings: _Notes) 
         try:
             header = read_header(lines.text(line))
         except MalformedLineError as error:
-            raise _malformed(path, lines, line, str(error)) from None
+            raise _malformed(path, lines, line, str(error), is_first_header=not headers) from None
         if not header.regular:
             findings["a header with blanks out of place"].append(line)
         if header.storm in names:
@@ -235,8 +234,8 @@ def _compare_counts(headers: Sequence[Header], at: NDArray[np.intp], owner: NDAr
             findings["a header without fixes, which is not written back"].append(line)
 
 
-def _fix_lines(lines: _Lines, at: NDArray[np.intp], findings: _Notes) -> tuple[_FixLines, dict[int, str]]:
-    """Read the fix lines; of those that cannot be read, return the line and what was expected there."""
+def _fix_lines(path: Path, lines: _Lines, at: NDArray[np.intp], findings: _Notes) -> _FixLines:
+    """Read the fix lines; `UserError` for the first that cannot be read."""
     regular = np.zeros((len(at), WIDTH), np.uint8)
     fields = np.zeros(len(at), np.int64)
     length, comma = lines.end[at] - lines.start[at], lines.buffer[lines.end[at] - 1] == ord(",")
@@ -247,22 +246,16 @@ def _fix_lines(lines: _Lines, at: NDArray[np.intp], findings: _Notes) -> tuple[_
         fields[rows] = count
     block = parsed(regular)
     doubtful = np.flatnonzero(~_believed(regular, block))
-    bad: dict[int, str] = {}
     for row in doubtful:
         try:
             fix = regular_fix(lines.text(at[row]))
         except MalformedLineError as error:
-            bad[int(at[row])] = str(error)
-            continue
+            raise _malformed(path, lines, at[row], str(error)) from None
         regular[row] = widened(np.frombuffer(fix.text.encode(), np.uint8)[None])
         fields[row], comma[row] = fix.fields, fix.trailing_comma
         for reason in fix.irregular:
             findings[reason].append(at[row])
-    if len(doubtful):
-        kept = ~np.isin(at, list(bad))
-        at, regular, fields, comma = at[kept], regular[kept], fields[kept], comma[kept]
-        block = parsed(regular)
-    return _FixLines(at, fields, comma, block), bad
+    return _FixLines(at, fields, comma, parsed(regular) if len(doubtful) else block)
 
 
 def _believed(regular: Bytes, block: Block) -> NDArray[np.bool_]:

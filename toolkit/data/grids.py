@@ -12,6 +12,8 @@ from scipy.special import roots_legendre
 
 Array = NDArray[Any]
 Fields = tuple[Array, Array]
+SAME_SPACING = 0.02
+"""Grid spacings that differ by less than this share are the same."""
 
 
 def is_spectral_grid(latitude: ArrayLike, longitude: ArrayLike) -> bool:

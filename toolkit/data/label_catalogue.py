@@ -19,6 +19,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from toolkit.data.label_kinds import kind_called
+from toolkit.data.text_table import YEARS, read_text_table
 from toolkit.errors import UserError
 
 HOURS = 6
@@ -40,7 +41,7 @@ def catalogue_events(path: Path, left_out: Counter[str]) -> tuple[pd.DataFrame, 
     if events.empty:
         raise UserError(f"{path} lists no event.")
     _refuse_impossible(events, path)
-    called = {str(name): kind_called(str(name)) for name in events["kind"].unique()}
+    called = {row.kind: _kind_of(row, path) for row in events.drop_duplicates("kind").itertuples()}
     kinds = events["kind"].map(called)
     for name, count in events["kind"][kinds.isna()].value_counts().items():
         left_out[f"events of type {name}, which is none of the kinds of events"] += count
@@ -111,12 +112,16 @@ def _boxes(
     return rows, columns
 
 
-def _of_table(path: Path) -> pd.DataFrame:
+def _kind_of(event: Any, path: Path) -> str | None:
     try:
-        table = pd.read_csv(path)
-    except ValueError as error:
-        raise UserError(f"{path} cannot be read as a table of events: {error}.") from error
-    table = table.assign(name=table["event"] if "event" in table else table.index.map("row {}".format))
+        return kind_called(event.kind)
+    except UserError as error:
+        raise UserError(f"{path}, {event.name}: {error}") from error
+
+
+def _of_table(path: Path) -> pd.DataFrame:
+    table = read_text_table(path)
+    table = table.assign(name=table["event"] if "event" in table else table.index.map("line {}".format))
     if missing := [column for column in COLUMNS if column not in table]:
         needed = ", ".join(COLUMNS[1:])
         raise UserError(f"{path} is no table of events: it lacks {', '.join(missing)}. It needs the columns {needed}.")
@@ -128,7 +133,7 @@ def _of_yaml(path: Path, left_out: Counter[str]) -> pd.DataFrame:
 
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a day such as June 31
         raise UserError(f"{path} is not valid YAML: {error}.") from error
     cases = content.get("cases") if isinstance(content, dict) else content
     if not isinstance(cases, list):
@@ -138,9 +143,9 @@ def _of_yaml(path: Path, left_out: Counter[str]) -> pd.DataFrame:
         try:
             name = f"case {case.get('case_id_number', number)} ({case.get('title', 'untitled')})"
             place, edges = case["location"]["type"], case["location"].get("parameters", {})
-            row = [name, case["event_type"], case["start_date"], case["end_date"]]
+            row = [name, str(case["event_type"]), case["start_date"], case["end_date"]]
             box = _box_of(place, edges)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"Case {number} of {path} is not as ExtremeWeatherBench writes it: {error!r}.") from error
         if box is None:
             left_out[f"events whose place is a {place}, which is not read"] += 1
@@ -166,10 +171,13 @@ def _dated(events: pd.DataFrame, path: Path) -> pd.DataFrame:
     for edge in ("start", "end"):
         text = events[edge].astype(str)
         dates[edge] = pd.to_datetime(text, errors="coerce", utc=True, format="ISO8601").dt.tz_localize(None)
-        if (wrong := dates[edge].isna()).any():
+        if (wrong := ~dates[edge].dt.year.between(*YEARS)).any():
             row = int(np.argmax(wrong))
             name = events["name"].iloc[row]
-            raise UserError(f"{path}, {name}: {edge} '{text.iloc[row]}' is not a date. Write it as 2021-06-20 00:00.")
+            raise UserError(
+                f"{path}, {name}: {edge} '{text.iloc[row]}' is not a date of the years {YEARS[0]} to {YEARS[1]}. "
+                "Write it as 2021-06-20 00:00."
+            )
     numbers = {edge: pd.to_numeric(events[edge], errors="coerce") for edge in EDGES}
     return events.assign(**dates, **numbers)
 

@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from toolkit.data.available import LABEL_MAPS
-from toolkit.data.label_catalogue import Axes, catalogue_events, drawn
+from toolkit.data.label_catalogue import catalogue_events, drawn
 from toolkit.data.label_kinds import KINDS
 from toolkit.data.label_netcdf import DIMENSIONS, file_shares
 from toolkit.data.opening import is_zarr
@@ -29,13 +29,13 @@ CATALOGUES = (".csv", ".yaml", ".yml")
 BOX_DEGREES = 2.8125
 
 
-def open_label_maps(path: Path, kinds: tuple[str, ...], axes: Axes | None = None) -> xr.Dataset:
+def open_label_maps(path: Path, kinds: tuple[str, ...]) -> xr.Dataset:
     """Open label maps of `kinds` lazily; a kind that the source does not have is NaN everywhere.
 
-    `axes`: the latitudes, north to south, and longitudes that the boxes of a catalogue are drawn on, of the 2.8 degree
-    grid where not given; maps keep their own. Attributes: `source`, `assumptions` (what the files do not say, in
-    sentences), and `left_out` (what was not read: {sentence: count}). Raises UserError for a path that is not there or
-    in no layout we read, for kinds that nobody knows, and where no wanted kind is labelled.
+    The boxes of a catalogue are drawn on a grid of 2.8 degrees; maps keep their own. Attributes: `source`,
+    `assumptions` (what the files do not say, in sentences), and `left_out` (what was not read: {sentence: count}).
+    Raises UserError for a path that is not there or in no layout we read, for kinds that nobody knows, and where no
+    wanted kind is labelled.
     """
     for kind in kinds:
         if kind not in KINDS:
@@ -43,7 +43,7 @@ def open_label_maps(path: Path, kinds: tuple[str, ...], axes: Axes | None = None
     notes: list[str] = []
     left_out: Counter[str] = Counter()
     if path.suffix in CATALOGUES:
-        maps = _of_catalogue(path, kinds, axes or regular_grid(BOX_DEGREES), notes, left_out)
+        maps = _of_catalogue(path, kinds, notes, left_out)
     else:
         files = _files(path)
         maps = _joined([file_shares(file, notes, left_out) for file in files], files, notes)
@@ -61,14 +61,12 @@ def open_label_maps(path: Path, kinds: tuple[str, ...], axes: Axes | None = None
     return maps.drop_encoding()
 
 
-def _of_catalogue(
-    path: Path, kinds: tuple[str, ...], axes: Axes, notes: list[str], left_out: Counter[str]
-) -> xr.Dataset:
+def _of_catalogue(path: Path, kinds: tuple[str, ...], notes: list[str], left_out: Counter[str]) -> xr.Dataset:
     events, span = catalogue_events(path, left_out)
     there = [kind for kind in KINDS if (events["kind"] == kind).any()]
     notes.append(f"events of {path} are marked in every cell whose centre is in their box, at 0, 6, 12 and 18 UTC")
     notes.append(f"what {path} does not list is taken to be absent from {span[0]} to {span[1]}")
-    return drawn(events, span, [kind for kind in kinds if kind in there] or there, axes)
+    return drawn(events, span, [kind for kind in kinds if kind in there] or there, regular_grid(BOX_DEGREES))
 
 
 def _files(path: Path) -> list[Path]:

@@ -6,12 +6,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from toolkit.data.grids import SAME_SPACING
 from toolkit.data.regrid import LEAST_KNOWN, ROUNDING, Regridding, regridded, regridding
 from toolkit.data.store import Store
 from toolkit.errors import UserError
 
-SAME_SPACING = 0.02
-"""Grid spacings that differ by less than this share are the same."""
 GRID = ["latitude", "longitude"]
 
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from tasks.extremes.labels import KINDS
 from tasks.extremes.task import extremes
+from toolkit.data.label_kinds import KINDS
 from toolkit.data.store import Store
 from toolkit.data.store_write import write_store
 from toolkit.examples import Examples, cut_examples

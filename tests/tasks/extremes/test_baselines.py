@@ -3,7 +3,7 @@ import pytest
 
 from tasks.extremes.baselines import baselines
 from tasks.extremes.cells import columns, truth
-from tasks.extremes.labels import KINDS
+from toolkit.data.label_kinds import KINDS
 from toolkit.examples import Examples
 
 pytestmark = pytest.mark.slow

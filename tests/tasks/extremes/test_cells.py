@@ -16,9 +16,9 @@ from tasks.extremes.cells import (
     stated,
     truth,
 )
-from tasks.extremes.labels import KINDS
 from tasks.extremes.task import extremes
 from toolkit.backbones.features import FeatureSpec
+from toolkit.data.label_kinds import KINDS
 from toolkit.examples import Examples, unseen_maps
 from toolkit.heads.features import Features, Given
 

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from tasks.extremes.labels import KINDS, WINDOWS_PER_MAP, rows_for
+from tasks.extremes.labels import WINDOWS_PER_MAP, rows_for
 from tasks.extremes.task import extremes, stated_cells
+from toolkit.data.label_kinds import KINDS
 from toolkit.errors import UserError
 
 
