@@ -60,7 +60,7 @@ def gathered(address: str | Path, stand_ins: Mapping[str, str] = MappingProxyTyp
         ) from error
     assert isinstance(whole, xr.Dataset)
     for name in (name for name in whole.data_vars if "level" in whole[name].dims):
-        levels = {level for part in parts if name in part for level in part[name].attrs["levels_hpa"]}
+        levels = {level for part in parts if name in part for level in part[name].attrs.get("levels_hpa", ())}
         whole[name].attrs["levels_hpa"] = tuple(sorted(levels))
     notes = tuple(dict.fromkeys(note for part in parts for note in part.attrs["assumptions"]))
     refused = {name: why for part in parts for name, why in part.attrs["refused"].items() if name not in whole}

@@ -48,47 +48,56 @@ def on_latitude_longitude(ds: xr.Dataset, source: str, notes: Notes) -> xr.Datas
     Raises UserError for axes that are missing or empty, in radians, not of one dimension each, or out of order.
     """
     for axis, names in (("latitude", LATITUDE_NAMES), ("longitude", LONGITUDE_NAMES)):
-        found = coordinate_called(ds, names, axis)
-        if found is None:
-            held = ", ".join(f"'{name}'" for name in {*ds.dims, *ds.coords}) or "none"
-            remedy = f" {_REGRID}" if "values" in ds.dims else ""  # as cfgrib calls spherical harmonics
-            raise UserError(f"{source} has no coordinate '{axis}'. Its coordinates and dimensions: {held}.{remedy}")
-        if ds[found].ndim != 1:
-            raise UserError(
-                f"Coordinate '{found}' of {source} has {ds[found].ndim} dimensions. Only grids of parallels and "
-                f"meridians can be read. {_REGRID}"
-            )
-        if ds[found].dims == ("latitude",) and axis == "longitude":
-            raise UserError(
-                f"{source} has one dimension for latitude and longitude together, as unstructured and reduced Gaussian "
-                f"grids have it. Only grids of parallels and meridians can be read. {_REGRID}"
-            )
-        if not ds[found].size:
-            raise UserError(f"{source} holds no grid point: its coordinate '{found}' is empty.")
-        if str(unit := ds[found].attrs.get("units", "")).lower().startswith("rad"):
-            raise UserError(f"Coordinate '{found}' of {source} is in '{unit}'. Convert it to degrees.")
+        found = _readable_axis(ds, axis, names, source)
         ds = with_axis(ds, found, axis, np.round(ds[found].values.astype(float), 6))
     latitude = ds["latitude"].values
     if (beyond := ~(np.abs(latitude) <= 90)).any():
         raise UserError(f"Latitudes of {source} are to be within -90 to 90, not {latitude[beyond][0]}.")
     steps = np.diff(latitude)
     if (astray := _astray(steps)).any():
-        raise UserError(f"Latitudes of {source} are not in order from pole to pole: {_first(astray, latitude)}.")
+        raise UserError(
+            f"Latitudes of {source}, {latitude[0]} to {latitude[-1]}, are not in order from pole to pole: "
+            f"{_first(astray, latitude)}."
+        )
     if (steps > 0).any():
         ds = ds.isel(latitude=slice(None, None, -1))
-    longitude = np.unwrap(ds["longitude"].values, period=360)
+    around = ds["longitude"].values
+    longitude = np.unwrap(around, period=360)
+    said = f"Longitudes of {source}, {around[0]} to {around[-1]}, are not in order once round the globe"
     if (astray := _astray(np.diff(longitude))).any():
-        raise UserError(
-            f"Longitudes of {source} are not in order once round the globe: {_first(astray, ds['longitude'].values)}."
-        )
+        raise UserError(f"{said}: {_first(astray, around)}.")
     if (width := abs(longitude[-1] - longitude[0])) > 360 + 1e-6:
-        raise UserError(f"Longitudes of {source} are not in order once round the globe: they span {width:g} degrees.")
+        raise UserError(f"{said}: they span {width:g} degrees.")
     if abs(abs(longitude[-1] - longitude[0]) - 360) < 1e-6:
-        notes.append(f"longitude {ds['longitude'].values[-1]:g} repeats the first one and is left out")
+        notes.append(f"longitude {around[-1]:g} repeats the first one and is left out")
         ds = ds.isel(longitude=slice(None, -1))
     ds = ds.assign_coords(longitude=np.round(ds["longitude"].values, 6) % 360)
     order = np.argsort(ds["longitude"].values)
     return ds if (np.diff(order) > 0).all() else ds.isel(longitude=order)
+
+
+def _readable_axis(ds: xr.Dataset, axis: str, names: set[str], source: str) -> str:
+    """The name of a coordinate of parallels or meridians, in degrees; `UserError` where there is none."""
+    found = coordinate_called(ds, names, axis)
+    if found is None:
+        held = ", ".join(f"'{name}'" for name in {*ds.dims, *ds.coords}) or "none"
+        remedy = f" {_REGRID}" if "values" in ds.dims else ""  # as cfgrib calls spherical harmonics
+        raise UserError(f"{source} has no coordinate '{axis}'. Its coordinates and dimensions: {held}.{remedy}")
+    if ds[found].ndim != 1:
+        raise UserError(
+            f"Coordinate '{found}' of {source} has {ds[found].ndim} dimensions. Only grids of parallels and "
+            f"meridians can be read. {_REGRID}"
+        )
+    if ds[found].dims == ("latitude",) and axis == "longitude":
+        raise UserError(
+            f"{source} has one dimension for latitude and longitude together, as unstructured and reduced Gaussian "
+            f"grids have it. Only grids of parallels and meridians can be read. {_REGRID}"
+        )
+    if not ds[found].size:
+        raise UserError(f"{source} holds no grid point: its coordinate '{found}' is empty.")
+    if str(unit := ds[found].attrs.get("units", "")).lower().startswith("rad"):
+        raise UserError(f"Coordinate '{found}' of {source} is in '{unit}'. Convert it to degrees.")
+    return found
 
 
 def _astray(steps: NDArray[np.floating]) -> NDArray[np.bool_]:
