@@ -25,7 +25,7 @@ def store() -> Store:
     channels = channels_of(Normalisation(("vorticity",), ("s-1",), (0.0,), (2e-5,)))
     values = np.empty((0, 1, *GRID), np.float16)
     time = np.empty(0, "datetime64[s]")
-    return Store(Path("memory"), values, time, LATITUDE, LONGITUDE, channels, None, (), True, "")
+    return Store(Path("memory"), values, time, LATITUDE, LONGITUDE, channels, True, "")
 
 
 def seen(store: Store, windows: Windows, objects: list[tuple[float, float, float]]) -> pd.DataFrame:
@@ -183,7 +183,7 @@ def test_each_place_is_stated_by_one_window(grid: tuple[int, int]) -> None:
     latitude = 90 - step * (np.arange(grid[0]) + (grid[0] % 2 == 0) / 2)
     longitude = np.arange(grid[1]) * 360 / grid[1]
     values = np.empty((0, 0, *grid), np.float16)
-    store = Store(Path("memory"), values, np.empty(0, "datetime64[s]"), latitude, longitude, (), None, (), True, "")
+    store = Store(Path("memory"), values, np.empty(0, "datetime64[s]"), latitude, longitude, (), True, "")
     windows = covering(grid, size)
     example, row, column = (index.ravel() for index in np.indices((len(windows), *size)))
     places = to_degrees(store, windows, example, row, column)

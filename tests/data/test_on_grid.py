@@ -36,7 +36,7 @@ def dataset(latitude: np.ndarray, longitude: np.ndarray, seed: int = 0, **attrib
 def like(latitude: np.ndarray, longitude: np.ndarray) -> Store:
     """A store without values on a grid."""
     values = np.empty((0, 0, len(latitude), len(longitude)), np.float16)
-    return Store(Path("x"), values, np.empty(0, "M8[s]"), latitude, longitude, (), None, (), False, "")
+    return Store(Path("x"), values, np.empty(0, "M8[s]"), latitude, longitude, (), False, "")
 
 
 def maps(values: np.ndarray, latitude: np.ndarray = LATITUDE, longitude: np.ndarray = LONGITUDE) -> xr.Dataset:

@@ -17,6 +17,8 @@ from toolkit.errors import UserError
 Notes = list[str]
 TIME_NAMES = ("valid_time", "time", "datetime", "date")
 LEVEL_NAMES = {"level", "pressure_level", "isobaricinhpa", "isobaricinpa", "plev", "lev", "pressure", "air_pressure"}
+LARGEST_JUMP = 1.5
+"""Times the step beside it that a step along an axis may be; those of a Gaussian or Mercator grid change slowly."""
 LATITUDE_NAMES, LONGITUDE_NAMES = {"latitude", "lat"}, {"longitude", "lon"}
 _REGRID = "Regrid it first; of data from MARS, ask for a grid, such as grid=0.25/0.25."
 
@@ -45,7 +47,8 @@ def _first(problem: NDArray[np.bool_], values: NDArray[Any]) -> str:
 def on_latitude_longitude(ds: xr.Dataset, source: str, notes: Notes) -> xr.Dataset:
     """The dataset on `latitude`, north to south, and `longitude`, ascending in [0, 360), whatever they were called.
 
-    Raises UserError for axes that are missing or empty, in radians, not of one dimension each, or out of order.
+    Raises UserError for axes that are missing or empty, in radians, not of one dimension each, out of order, or with a
+    gap.
     """
     for axis, names in (("latitude", LATITUDE_NAMES), ("longitude", LONGITUDE_NAMES)):
         found = _readable_axis(ds, axis, names, source)
@@ -59,6 +62,7 @@ def on_latitude_longitude(ds: xr.Dataset, source: str, notes: Notes) -> xr.Datas
             f"Latitudes of {source}, {latitude[0]} to {latitude[-1]}, are not in order from pole to pole: "
             f"{_first(astray, latitude)}."
         )
+    _refuse_jump("latitudes", latitude, source)
     if (steps > 0).any():
         ds = ds.isel(latitude=slice(None, None, -1))
     around = ds["longitude"].values
@@ -66,6 +70,7 @@ def on_latitude_longitude(ds: xr.Dataset, source: str, notes: Notes) -> xr.Datas
     said = f"Longitudes of {source}, {around[0]} to {around[-1]}, are not in order once round the globe"
     if (astray := _astray(np.diff(longitude))).any():
         raise UserError(f"{said}: {_first(astray, around)}.")
+    _refuse_jump("longitudes", longitude, source)
     if (width := abs(longitude[-1] - longitude[0])) > 360 + 1e-6:
         raise UserError(f"{said}: they span {width:g} degrees.")
     if abs(abs(longitude[-1] - longitude[0]) - 360) < 1e-6:
@@ -103,6 +108,19 @@ def _readable_axis(ds: xr.Dataset, axis: str, names: set[str], source: str) -> s
 def _astray(steps: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Which steps along an axis do not go the way that the axis goes from its first to its last value."""
     return (np.sign(steps) != np.sign(np.nansum(steps))) | (steps == 0)
+
+
+def _refuse_jump(axis: str, values: NDArray[np.floating], source: str) -> None:
+    """Refuse an axis that lacks some of its points: what lies across the gap would be taken for what lies beside."""
+    steps = np.abs(np.diff(values))
+    beside = np.maximum(np.append(steps[1:], 0.0), np.insert(steps[:-1], 0, 0.0))
+    jumps = np.flatnonzero((steps > LARGEST_JUMP * beside) & (beside > 0))
+    if jumps.size:
+        k = jumps[0]
+        raise UserError(
+            f"The {axis} of {source} jump from {values[k]:g} to {values[k + 1]:g} degrees and are {beside[k]:g} apart "
+            f"beside. Give all that lie between."
+        )
 
 
 def on_time(ds: xr.Dataset, source: str, notes: Notes) -> xr.Dataset:
