@@ -12,6 +12,13 @@ LEFT_OUT = "left_out"
 PLACE = ("time", "latitude", "longitude")
 
 
+def labels_path(path: Path) -> Path:
+    """Return the path of labels; `UserError` where there is nothing."""
+    if not path.exists():
+        raise UserError(f"There is no file or folder of labels {path}.")
+    return path
+
+
 def checked_labels(task: Task, path: Path) -> pd.DataFrame:
     """Return the task's labels of `path`, numbered from 0; rows that are there twice are dropped and counted.
 

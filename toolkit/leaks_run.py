@@ -7,9 +7,8 @@ from typing import Any
 
 from toolkit.backbones.card import backbone_folder, read_card
 from toolkit.evaluate_run import recorded, recorded_origin, recorded_task
-from toolkit.labels import checked_labels
 from toolkit.leaks import leaks, read_split
-from toolkit.origin import fields_of, has_field
+from toolkit.origin import fields_of, timely_labels
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,6 @@ def proof(run: Path) -> Proof:
     split = read_split(run / "split.json")
     task, origin = recorded_task(config), recorded_origin(config)
     grid = read_card(backbone_folder(config["backbone"])).spec.grid_degrees if task.sees_fields else None
-    labels = checked_labels(task, origin.labels)
-    labels = labels[has_field(task, fields_of(task, origin, grid), labels)].reset_index(drop=True)
+    labels, _ = timely_labels(task, origin, fields_of(task, origin, grid))
     rows = {name: int(part["rows"]) for name, part in split["parts"].items()}
     return Proof(rows, split["apart"], tuple(leaks(split, labels)))

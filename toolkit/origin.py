@@ -12,7 +12,7 @@ from toolkit.data.prepare import prepared, prepared_maps
 from toolkit.data.store import NO_FIELDS, Store
 from toolkit.data.world_identity import data_identity, made_by, world_identity
 from toolkit.errors import UserError
-from toolkit.labels import LEFT_OUT, checked_labels
+from toolkit.labels import LEFT_OUT, checked_labels, labels_path
 from toolkit.split import NO_PART
 from toolkit.task import Task
 
@@ -30,9 +30,7 @@ class Origin:
         path = self.data or self.world
         if path is None:
             raise UserError("There are no labels: name a world folder (--world) or the labels' own file (--data).")
-        if not path.exists():
-            raise UserError(f"There is no file or folder of labels {path}.")
-        return path
+        return labels_path(path)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,16 +65,7 @@ def gathered_material(task: Task, origin: Origin, grid_degrees: float | None) ->
     Raises `UserError` for labels that cannot be used or split, and where the store has fields at no row's time.
     """
     store = fields_of(task, origin, grid_degrees)
-    labels = checked_labels(task, origin.labels)
-    left_out = dict(labels.attrs[LEFT_OUT])
-    timely = has_field(task, store, labels)
-    if not timely.any():
-        raise UserError(
-            f"None of the {len(labels)} labelled rows lies in the fields of {origin.world}, {store.time[0]} to "
-            f"{store.time[-1]}. Take fields and labels of the same years."
-        )
-    left_out |= {"no field at their time": int((~timely).sum())} if (~timely).any() else {}
-    labels = labels[timely].reset_index(drop=True)
+    labels, left_out = timely_labels(task, origin, store)
     label_maps = NO_FIELDS
     if task.maps is not None:
         label_maps = prepared_maps(origin.labels, task.maps.variables, task.maps.open, store)
@@ -87,11 +76,24 @@ def gathered_material(task: Task, origin: Origin, grid_degrees: float | None) ->
     return Material(store, label_maps, labels, part.to_numpy(str), left_out, said)
 
 
-def has_field(task: Task, store: Store, labels: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return which rows are at a time that the store has (n,); all of them for a task that looks at no fields."""
+def timely_labels(task: Task, origin: Origin, store: Store) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Return the labels at times that the store has, and why rows are left out, with counts.
+
+    They are all of them for a task that looks at no fields. Raises `UserError` for labels that cannot be used, and
+    where the store has fields at no row's time.
+    """
+    labels = checked_labels(task, origin.labels)
+    left_out = dict(labels.attrs[LEFT_OUT])
     if not task.sees_fields:
-        return np.ones(len(labels), bool)
-    return np.isin(labels["time"].to_numpy("datetime64[s]"), store.time)
+        return labels, left_out
+    timely = np.isin(labels["time"].to_numpy("datetime64[s]"), store.time)
+    if not timely.any():
+        raise UserError(
+            f"None of the {len(labels)} rows of {origin.labels} is at a time of the fields of {origin.world}, "
+            f"{store.time[0]} to {store.time[-1]}. Take fields and rows of the same years."
+        )
+    left_out |= {"no field at their time": int((~timely).sum())} if not timely.all() else {}
+    return labels[timely].reset_index(drop=True), left_out
 
 
 def fields_of(task: Task, origin: Origin, grid_degrees: float | None) -> Store:

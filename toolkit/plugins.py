@@ -17,6 +17,7 @@ from pydantic import validate_call
 
 from toolkit.errors import UserError
 from toolkit.installed import installed_names, load_installed, remedy, said
+from toolkit.labels import labels_path
 from toolkit.task import Task
 
 KIND = "task"
@@ -55,9 +56,7 @@ class Plugin:
         """Return the task under these options, for the labels at `data`; `UserError` where it cannot be made."""
         given = dict(options or {})
         if not isinstance(self.defines, Task):
-            given |= {DATA: data} if DATA in self.parameters else {}
-            if DATA in given and data is not None and not data.exists():
-                raise UserError(f"There is no file or folder of labels {data}.")
+            given |= {DATA: data and labels_path(data)} if DATA in self.parameters else {}
             try:
                 task: object = validate_call(self.defines)(**given)
             except UserError:

@@ -11,12 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from toolkit.errors import UserError
 from toolkit.evaluate import outputs
 from toolkit.examples import cut_examples
 from toolkit.files import whole_folder, write_text
-from toolkit.labels import LEFT_OUT, checked_labels
-from toolkit.origin import Origin, fields_of, has_field
+from toolkit.origin import Origin, fields_of, timely_labels
 from toolkit.parts import check_store
 from toolkit.predict import PredictOptions, PredictResult, chosen_thresholds, in_words, refuse_full
 from toolkit.saved import load_adapted
@@ -41,13 +39,7 @@ def predict_rows(
     store = fields_of(task, origin, saved.card.spec.grid_degrees if saved.card else None)
     if saved.card:
         check_store(task, saved.card, store)
-    rows = checked_labels(task, origin.labels)
-    timely = has_field(task, store, rows)
-    if not timely.any():
-        raise UserError(f"None of the {len(rows)} rows of {origin.labels} is at a time of the fields {origin.world}.")
-    left_out = dict(rows.attrs[LEFT_OUT])
-    left_out |= {"no field at their time": int((~timely).sum())} if (~timely).any() else {}
-    rows = rows[timely].reset_index(drop=True)
+    rows, left_out = timely_labels(task, origin, store)
     examples = cut_examples(task, store, rows, np.ones(len(rows), bool), seed=0)
     told.stage(f"looking at {len(examples)} rows")
     thresholds = chosen_thresholds(saved, options)
