@@ -6,7 +6,7 @@ from typing import Any
 from accelerate import PartialState
 
 from toolkit.config import FinetuneSettings
-from toolkit.data.world.embedded import embedded_folder, embedded_world
+from toolkit.data.world.embedded import embedded_world
 from toolkit.engine import engine
 from toolkit.finetune import finetune, load_data, opened_backbone
 from toolkit.origin import Origin, identity
@@ -23,15 +23,10 @@ def default_folder(settings: FinetuneSettings, task: Task) -> Path:
 
 
 def found_origin(task: Task, settings: FinetuneSettings, told: Told) -> Origin:
-    """Return world and labels of the settings; for a task that needs a world the embedded one, where none is named.
-
-    It is simulated if it is not in the cache.
-    """
+    """Return world and labels of the settings; for a task that needs a world the embedded one, where none is named."""
     world = settings.world
     if world is None and (task.sees_fields or settings.data is None):
-        if not embedded_folder().exists():
-            told.stage("simulating the small world (once; it is kept in the cache)")
-        world = embedded_world(told.share)
+        world = embedded_world(told)
     return Origin(world, settings.data)
 
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from toolkit.data.world.best_track import best_track_of
 from toolkit.data.world.observe import VARIABLES, exact
-from toolkit.data.world.season import HOURS_BETWEEN_FRAMES, Plan, run_seasons, season_times
+from toolkit.data.world.season import HOURS_BETWEEN_FRAMES, Plan, frame_times, run_seasons, season_start
 from toolkit.data.world.sphere import Sphere
 from toolkit.files import whole_file
 
@@ -48,7 +48,7 @@ def simulate(days: int, seed: int) -> World:
     (season,) = run_seasons(plan, seed, [YEAR], lambda _: None)
     sphere = Sphere(plan.truncation)
     frames = np.stack([exact(sphere, state)[VARIABLES.index("vorticity")] for state in season.states])
-    return World(frames, season_times(YEAR, len(frames)), best_track_of([season]))
+    return World(frames, frame_times(season_start(YEAR), len(frames)), best_track_of([season]))
 
 
 def draw(axes: Axes, world: World, index: int, scale: float = 1.0) -> None:

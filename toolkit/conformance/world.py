@@ -8,7 +8,7 @@ from pathlib import Path
 
 from toolkit.config import FinetuneSettings
 from toolkit.data.prepare import FIELD_FILES, field_file
-from toolkit.data.world.embedded import embedded_folder, embedded_world
+from toolkit.data.world.embedded import embedded_world
 from toolkit.origin import Origin
 from toolkit.task import Task
 from toolkit.told import Told
@@ -25,9 +25,7 @@ def checked_origin(task: Task, settings: FinetuneSettings, told: Told) -> Iterat
     """
     world, makes_up = settings.world, makes_labels_up(task, settings)
     if world is None and (task.sees_fields or (settings.data is None and not makes_up)):
-        if not embedded_folder(SIZE).exists():
-            told.stage("simulating the tiny world (once; it is kept in the cache)")
-        world = embedded_world(told.share, SIZE)
+        world = embedded_world(told, SIZE)
     if not makes_up:
         yield Origin(world, settings.data)
         return

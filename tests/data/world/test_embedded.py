@@ -6,13 +6,16 @@ import pytest
 from toolkit.data.world import embedded
 from toolkit.data.world.write import SIZES, Size
 from toolkit.errors import UserError
+from toolkit.told import Told
 
 
 def test_the_embedded_world_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The first call simulates the small world into the cache and tells how far it is, the second finds it there."""
     monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path))
     made: list[tuple[Size, int]] = []
-    told: list[float] = []
+    stages: list[str] = []
+    shares: list[float] = []
+    told = Told(stages.append, share=shares.append)
 
     def write(folder: Path, size: Size, seed: int, progress: Callable[[float], None]) -> None:
         made.append((size, seed))
@@ -20,11 +23,12 @@ def test_the_embedded_world_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_pa
         folder.mkdir(parents=True)
 
     monkeypatch.setattr(embedded, "write_world", write)
-    first = embedded.embedded_world(told.append)
-    assert embedded.embedded_world(told.append) == first
+    first = embedded.embedded_world(told)
+    assert embedded.embedded_world(told) == first
     assert first.parent == tmp_path / "worlds"
     assert made == [(SIZES["small"], 0)]
-    assert told == [1.0]
+    assert shares == [1.0]
+    assert stages == ["simulating the small world (once; it is kept in the cache)"]
 
 
 def test_another_generator_makes_another_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -43,8 +47,8 @@ def test_a_world_of_another_size_lies_beside_it(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path))
     made: list[Size] = []
     monkeypatch.setattr(embedded, "write_world", lambda folder, size, *_: made.append(size) or folder.mkdir())
-    tiny = embedded.embedded_world(size="tiny")
+    tiny = embedded.embedded_world(Told(), "tiny")
     assert tiny == embedded.embedded_folder("tiny") != embedded.embedded_folder()
     assert made == [SIZES["tiny"]]
     with pytest.raises(UserError, match="Did you mean 'tiny'"):
-        embedded.embedded_world(size="tinny")
+        embedded.embedded_world(Told(), "tinny")

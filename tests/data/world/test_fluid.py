@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from toolkit.data.world.barotropic import regular_fields
-from toolkit.data.world.fluid import FluidPlan, Vortex, first_states, random_vortices, run_fluid, vorticity_of
+from toolkit.data.world.fluid import FluidPlan, first_states, random_vortices, run_fluid, vorticity_of
 from toolkit.data.world.simulate import PACKING
 from toolkit.data.world.sphere import Sphere
+from toolkit.data.world.vortices import Vortex
 from toolkit.geodesy import EARTH_RADIUS_KM, distance_km
 
 SPHERE = Sphere(42)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from toolkit.data.world.season import HOURS_BETWEEN_FRAMES, Season, season_times
+from toolkit.data.world.season import HOURS_BETWEEN_FRAMES, Season, season_start
 
 KT_PER_M_S = 1.943844
 GUST_FACTOR = 1.3
@@ -27,7 +27,7 @@ def best_track_of(seasons: Sequence[Season]) -> pd.DataFrame:
     """
     tables = []
     for season in seasons:
-        start = season_times(season.year, 1)[0].astype("datetime64[s]")
+        start = season_start(season.year).astype("datetime64[s]")
         numbers: dict[str, int] = {}
         for cyclone in sorted(season.cyclones, key=lambda cyclone: cyclone.track[0][0] if cyclone.track else 0):
             fixes = _fixes(cyclone.track, start)

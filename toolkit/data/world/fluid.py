@@ -16,13 +16,14 @@ from torch import Tensor
 
 from toolkit.data.world.barotropic import Barotropic, advance, regular_fields
 from toolkit.data.world.side_by_side import side_by_side
+from toolkit.data.world.season import HOURS_BETWEEN_FRAMES
 from toolkit.data.world.simulate import PACKING
 from toolkit.data.world.sphere import ROTATION_RATE, Sphere
+from toolkit.data.world.vortices import Vortex
 from toolkit.geodesy import EARTH_RADIUS_KM, EARTH_RADIUS_M
 
 VARIABLES = ("vorticity", "u_component_of_wind", "v_component_of_wind")
 """What is kept of the flow; its divergence is zero everywhere."""
-HOURS_BETWEEN_FRAMES = 6
 RUNS_SIDE_BY_SIDE = 8
 """Runs stepped in one batch; fixed, since another batch rounds differently."""
 COURANT = 2.0
@@ -46,21 +47,6 @@ class FluidPlan:
     def frames(self) -> int:
         """Frames of each run, its first and last included."""
         return self.days * 24 // HOURS_BETWEEN_FRAMES + 1
-
-
-@dataclass(frozen=True)
-class Vortex:
-    """An elliptical vortex: centre in degrees, vorticity there (s-1, signed), radius (km), axis ratio, tilt (rad).
-
-    `tilt` is the angle from east towards north of the long axis.
-    """
-
-    latitude: float
-    longitude: float
-    amplitude: float
-    radius_km: float
-    axis_ratio: float
-    tilt: float
 
 
 def random_vortices(rng: np.random.Generator) -> list[Vortex]:
@@ -120,13 +106,13 @@ def run_fluid(plan: FluidPlan, vorticity: Tensor, progress: Callable[[], object]
     sphere = Sphere(plan.truncation)
     scale = torch.tensor([PACKING[name] for name in VARIABLES])[:, None, None]
     frames: list[np.ndarray] = []
-    steps = 0
-    for _ in range(plan.frames):
-        for _ in range(steps):
+    for frame in range(plan.frames):
+        if frame:
+            steps = _steps_to_next_frame(plan, fields[:, 1:])
             fluid = Barotropic(sphere, HOURS_BETWEEN_FRAMES * 3600 / steps, plan.rotation)
-            vorticity = advance(fluid, vorticity)
+            for _ in range(steps):
+                vorticity = advance(fluid, vorticity)
         fields = regular_fields(sphere, vorticity)
-        steps = _steps_to_next_frame(plan, fields[:, 1:])
         frames.append((fields / scale).round().clamp(-32767, 32767).numpy().astype(np.int16))
         progress()
     return np.stack(frames, 1)

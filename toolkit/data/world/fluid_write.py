@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from toolkit.data.world.fluid import HOURS_BETWEEN_FRAMES, VARIABLES, FluidPlan, simulate_fluid
-from toolkit.data.world.write import write_fields
+from toolkit.data.world.fluid import VARIABLES, FluidPlan, simulate_fluid
+from toolkit.data.world.season import frame_times
+from toolkit.data.world.write import check_empty, write_fields
 from toolkit.errors import UserError
 from toolkit.files import whole_folder
 
@@ -29,10 +30,9 @@ def write_fluid(folder: Path, plan: FluidPlan, seed: int, progress: Callable[[fl
     `progress` is called with the share of the work done. Raises `UserError` where `folder` holds something, and for
     runs, days or a rotation that are none or too many.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} exists and is not empty: choose another folder, or remove it first.")
-    _check(plan, seed)
-    times = np.concatenate([run_times(run, plan.frames) for run in range(plan.runs)])
+    check_empty(folder)
+    _check(plan)
+    times = np.concatenate([frame_times(run_start(run), plan.frames) for run in range(plan.runs)])
     about = {"source": "simulated fluid flow", "seed": seed, **asdict(plan)}
     with whole_folder(folder) as temporary:
         packed = simulate_fluid(plan, seed, progress)
@@ -40,18 +40,15 @@ def write_fluid(folder: Path, plan: FluidPlan, seed: int, progress: Callable[[fl
     return folder
 
 
-def run_times(run: int, frames: int) -> np.ndarray:
-    """Return the times of a run's frames, datetime64[ns]."""
-    hours = np.arange(frames) * HOURS_BETWEEN_FRAMES
-    return np.datetime64(f"{FIRST_YEAR + run}-01-01T00", "ns") + hours.astype("timedelta64[h]")
+def run_start(run: int) -> np.datetime64:
+    """Return the time of a run's first frame."""
+    return np.datetime64(f"{FIRST_YEAR + run}-01-01T00", "ns")
 
 
-def _check(plan: FluidPlan, seed: int) -> None:
+def _check(plan: FluidPlan) -> None:
     for name, value, most in (("runs", plan.runs, MOST_RUNS), ("days", plan.days, MOST_DAYS)):
         if not 1 <= value <= most:
             raise UserError(f"{name} is {value}: choose from 1 to {most}.")
     if not (math.isfinite(plan.rotation) and abs(plan.rotation) <= FASTEST_ROTATION):
         span = f"-{FASTEST_ROTATION} to {FASTEST_ROTATION}"
         raise UserError(f"rotation is {plan.rotation:g} times the Earth's: choose from {span}.")
-    if seed < 0:
-        raise UserError(f"seed is {seed}: choose 0 or more.")

@@ -98,10 +98,15 @@ def run_seasons(plan: Plan, seed: int, years: Sequence[int], progress: Callable[
     ]
 
 
-def season_times(year: int, frames: int) -> np.ndarray:
-    """Return the times of a season's frames, datetime64[ns]."""
+def season_start(year: int) -> np.datetime64:
+    """Return the time of a season's first frame."""
+    return np.datetime64(f"{year}-{SEASON_START}T00", "ns")
+
+
+def frame_times(start: np.datetime64, frames: int) -> np.ndarray:
+    """Return the times of frames from the first one on, datetime64[ns]."""
     hours = np.arange(frames) * HOURS_BETWEEN_FRAMES
-    return np.datetime64(f"{year}-{SEASON_START}T00", "ns") + hours.astype("timedelta64[h]")
+    return start + hours.astype("timedelta64[h]")
 
 
 def _spun_up(plan: Plan, generators: list[np.random.Generator]) -> Tensor:
@@ -179,11 +184,11 @@ def _drive(sphere: Sphere, member: _Member, fields: np.ndarray) -> None:
         if cyclone.age_hours < HOURS_OF_BIRTH:
             rate = cyclone.sign * SEED_VORTICITY / (HOURS_OF_BIRTH * HOUR)
             fields[0][patch.rows, patch.columns] += rate * shape
-    for vortex in member.look_alikes:
-        sign = 1.0 if vortex.latitude >= 0 else -1.0
+    for look_alike in member.look_alikes:
+        vortex = look_alike.vortex
         reach = 3 * vortex.radius_km * np.sqrt(vortex.axis_ratio)
         patch = patch_around(sphere.latitude, sphere.columns, vortex.latitude, vortex.longitude, reach)
-        rate = sign * vortex.amplitude / (HOURS_OF_BIRTH * HOUR)
+        rate = vortex.amplitude / (HOURS_OF_BIRTH * HOUR)
         fields[0][patch.rows, patch.columns] += rate * bump(patch, vortex.radius_km, vortex.axis_ratio, vortex.tilt)
-        vortex.age_hours += 1
-    member.look_alikes = [vortex for vortex in member.look_alikes if vortex.age_hours < HOURS_OF_BIRTH]
+        look_alike.age_hours += 1
+    member.look_alikes = [young for young in member.look_alikes if young.age_hours < HOURS_OF_BIRTH]

@@ -11,7 +11,7 @@ import torch
 from toolkit.data.world.events import Events, season_events
 from toolkit.data.world.observe import VARIABLES, Errors, observe
 from toolkit.data.world.ozone import station_series
-from toolkit.data.world.season import Plan, Season, run_seasons, season_times
+from toolkit.data.world.season import Plan, Season, run_seasons, season_start
 from toolkit.data.world.side_by_side import side_by_side
 from toolkit.data.world.sphere import Sphere
 from toolkit.errors import unknown
@@ -72,7 +72,7 @@ def _simulate_group(plan: Plan, seed: int, years: tuple[int, ...], passed: Any) 
     sphere = Sphere(plan.truncation)
     seen = []
     for season in run_seasons(plan, seed, years, lambda _: passed.put(1)):
-        rng, start = np.random.default_rng([seed, season.year, 1]), season_times(season.year, 1)[0]
+        rng, start = np.random.default_rng([seed, season.year, 1]), season_start(season.year)
         packed = np.stack([_packed(observe(sphere, state, Errors(), rng)) for state in season.states])
         ozone, events = station_series(season, plan, seed, start), season_events(season, plan, start)
         seen.append(Seen(season, packed, ozone, events))

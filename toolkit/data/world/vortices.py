@@ -55,9 +55,12 @@ class Cyclone:
         return float(self.peak_wind * (0.25 + 0.75 * np.sin(0.5 * np.pi * min(rise, fall)) ** 1.3) * cold)
 
 
-@dataclass
-class LookAlike:
-    """An unheated vortex being spun up: centre, amplitude of vorticity (s-1), radius (km), axis ratio, tilt (rad)."""
+@dataclass(frozen=True)
+class Vortex:
+    """An elliptical vortex: centre in degrees, vorticity there (s-1, signed), radius (km), axis ratio, tilt (rad).
+
+    `tilt` is the angle from east towards north of the long axis.
+    """
 
     latitude: float
     longitude: float
@@ -65,6 +68,13 @@ class LookAlike:
     radius_km: float
     axis_ratio: float
     tilt: float
+
+
+@dataclass
+class LookAlike:
+    """An unheated vortex, cyclonic, that is being spun up."""
+
+    vortex: Vortex
     age_hours: float = 0.0
 
 
@@ -82,14 +92,16 @@ def new_cyclone(rng: np.random.Generator, others: list[Cyclone]) -> Cyclone | No
 def new_look_alike(rng: np.random.Generator) -> LookAlike:
     """Return an elliptical vortex, two in three of them in the tropics where cyclones are."""
     absolute = rng.uniform(6, 32) if rng.random() < 0.67 else rng.uniform(32, 65)
-    return LookAlike(
-        latitude=float(absolute * rng.choice([-1, 1])),
+    sign = rng.choice([-1, 1])
+    vortex = Vortex(
+        latitude=float(absolute * sign),
         longitude=float(rng.uniform(0, 360)),
-        amplitude=float(rng.uniform(3e-5, 15e-5)),
+        amplitude=float(rng.uniform(3e-5, 15e-5) * sign),
         radius_km=float(rng.uniform(170, 420)),
         axis_ratio=float(rng.uniform(1, 2.2)),
         tilt=float(rng.uniform(0, np.pi)),
     )
+    return LookAlike(vortex)
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,13 @@ from toolkit.data.best_track import write_best_track
 from toolkit.data.label_kinds import KINDS
 from toolkit.data.world.best_track import best_track_of
 from toolkit.data.world.observe import VARIABLES, regular_axes
-from toolkit.data.world.season import season_times
+from toolkit.data.world.season import frame_times, season_start
 from toolkit.data.world.simulate import GAP, PACKING, SIZES, Seen, Size, simulate, size_named
 from toolkit.data.world.stations import stations_of
 from toolkit.errors import UserError
 from toolkit.files import whole_folder
 
-__all__ = ["SIZES", "Size", "size_named", "write_fields", "write_world"]
+__all__ = ["SIZES", "Size", "check_empty", "size_named", "write_fields", "write_world"]
 
 LEVEL_HPA = 850
 ATTRIBUTES = {
@@ -47,8 +47,7 @@ def write_world(folder: Path, size: Size, seed: int, progress: Callable[[float],
 
     `progress` is called with the share of the work done. Raises `UserError` where `folder` holds something.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} exists and is not empty: choose another folder, or remove it first.")
+    check_empty(folder)
     name = next((name for name, known in SIZES.items() if known == size), "custom")
     about = {"source": "simulated shallow water", "size": name, "seed": seed, "missing_data": MISSING}
     with whole_folder(folder) as temporary:  # entered first, so that a place that cannot be written says so at once
@@ -61,6 +60,12 @@ def write_world(folder: Path, size: Size, seed: int, progress: Callable[[float],
             pd.concat(tables, ignore_index=True).to_csv(temporary / file, index=False)
         _write_extremes(temporary / "extremes.nc", seen, about)
     return folder
+
+
+def check_empty(folder: Path) -> None:
+    """Raise `UserError` where a folder for a world holds something."""
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} exists and is not empty: choose another folder, or remove it first.")
 
 
 def _write_storms(path: Path, fixes: pd.DataFrame) -> None:
@@ -108,7 +113,7 @@ def _write_extremes(path: Path, seen: Sequence[Seen], about: dict[str, Any]) -> 
 
 
 def _times(seen: Sequence[Seen]) -> np.ndarray:
-    return np.concatenate([season_times(part.season.year, len(part.packed)) for part in seen])
+    return np.concatenate([frame_times(season_start(part.season.year), len(part.packed)) for part in seen])
 
 
 def _coordinates(times: np.ndarray, rows: int) -> dict[str, Any]:
