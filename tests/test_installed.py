@@ -2,12 +2,13 @@
 
 import sys
 from collections.abc import Callable
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 
 from toolkit.errors import UserError
-from toolkit.installed import installed_names, load_installed
+from toolkit.installed import installed_names, load_installed, loaded_all, required
 from toolkit.pretexts.known import pretext_named
 
 Install = Callable[..., None]
@@ -66,6 +67,24 @@ def test_a_function_s_parameters_are_the_pretext_s_options(install: Install) -> 
         pretext_named("own", {"wieght": 2})
 
 
+def test_what_a_package_requires_has_its_extra(install: Install) -> None:
+    """The first extra that brings it, none where it is always there; what other machines need is left out."""
+    lines = ("always", 'other; os_name == "none"', 'either; extra == "a" or extra == "b"', 'quick; extra == "b"')
+    needs = "Provides-Extra: a\nProvides-Extra: b\n" + "".join(f"Requires-Dist: {line}\n" for line in lines)
+    install("PRETEXT", needs=needs)
+    found = [(needed.name, extra) for needed, extra in required(distribution("first"))]
+    assert found == [("always", ""), ("either", "a"), ("quick", "b")]
+
+
+def test_one_that_does_not_load_stops_no_other(install: Install) -> None:
+    """All others are loaded, and a sentence says what is wrong."""
+    install("broken")
+    pretexts, broken = loaded_all("pretext", pretext_named)
+    assert set(pretexts) == set(installed_names("pretext")) - {"own"}
+    assert len(broken) == 1
+    assert "The pretext 'own' (first:broken) cannot be made" in broken[0]
+
+
 @pytest.mark.parametrize(
     ("thing", "said"),
     [
@@ -84,7 +103,8 @@ def test_a_broken_one_is_told(install: Install, thing: str, said: str) -> None:
 
 def test_a_missing_extra_is_named(install: Install) -> None:
     """Where a module is missing that an extra of the package brings, the extra is told."""
-    needs = 'Requires-Dist: no-such-module; extra == "fast"\n'
+    marker = 'python_version > "3" and extra == "fast"'
+    needs = f"Provides-Extra: fast\nRequires-Dist: no-such-module; {marker}\n"
     install("PRETEXT", content="import no_such_module", needs=needs)
     with pytest.raises(UserError, match=r"It comes with an extra: pip install 'first\[fast\]'"):
         pretext_named("own")

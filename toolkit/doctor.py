@@ -5,13 +5,12 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
-
-from packaging.requirements import Requirement
+from importlib.metadata import PackageNotFoundError, distribution, version
 
 from toolkit.backbones.card import read_card, shipped
 from toolkit.data.prepare import cache_folder
 from toolkit.errors import UserError
+from toolkit.installed import required
 from toolkit.plugins import found_tasks
 
 LEAST_FREE_GB = 2
@@ -34,14 +33,11 @@ def examine() -> list[Check]:
 
 
 def _python() -> Check:
-    good = sys.version_info >= (3, 11)
-    return Check("Python", good, sys.version.split()[0], "" if good else "Install Python 3.11 or newer.")
+    return Check("Python", True, sys.version.split()[0])
 
 
 def _packages() -> Iterator[Check]:
-    for text in requires("earth-toolkit") or ():
-        needed = Requirement(text)
-        extra = "" if needed.marker is None else str(needed.marker).partition("extra == ")[2].strip("\"'")
+    for needed, extra in required(distribution("earth-toolkit")):
         if extra == "dev":
             continue
         command = f"pip install 'earth-toolkit[{extra}]'" if extra else f"pip install '{needed.name}{needed.specifier}'"

@@ -1,13 +1,16 @@
 """What installed packages offer by entry points: tasks, pretexts, backbones, all through the same door."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from typing import Any, TypeVar
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from toolkit.errors import UserError, unknown
+
+Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,33 @@ def load_installed(kind: str, name: str) -> Installed:
     return Installed(thing, package, version, point)
 
 
+def loaded_all(kind: str, load: Callable[[str], Thing]) -> tuple[dict[str, Thing], tuple[str, ...]]:
+    """Load every installed thing of a kind by its name; return those that load, and a sentence for every other."""
+    things, broken = {}, []
+    for name in installed_names(kind):
+        try:
+            things[name] = load(name)
+        except UserError as error:
+            broken.append(str(error))
+    return things, tuple(broken)
+
+
+def required(package: Distribution) -> Iterator[tuple[Requirement, str]]:
+    """Yield what a package requires on this machine, with the extra that brings it; "" where none need be asked for."""
+    extras = ("", *(package.metadata.get_all("Provides-Extra") or ()))
+    for needed in map(Requirement, package.requires or ()):
+        for extra in extras:
+            if needed.marker is None or needed.marker.evaluate({"extra": extra}):
+                yield needed, extra
+                break
+
+
 def remedy(point: EntryPoint, error: BaseException | None) -> str:
     """Say which extra of the plug-in's package brings the module that an error misses, where one does; else ""."""
     if not isinstance(error, ModuleNotFoundError) or not point.dist:
         return ""
     missing = canonicalize_name((error.name or "").split(".")[0])
-    for needed in map(Requirement, point.dist.requires or ()):
-        extra = str(needed.marker or "").partition("extra == ")[2].strip("\"'")
+    for needed, extra in required(point.dist):
         if extra and canonicalize_name(needed.name) == missing:
             return f" It comes with an extra: pip install '{point.dist.name}[{extra}]'."
     return ""

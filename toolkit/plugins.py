@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import validate_call
 
 from toolkit.errors import UserError
-from toolkit.installed import installed_names, load_installed, remedy, said
+from toolkit.installed import installed_names, load_installed, loaded_all, remedy, said
 from toolkit.labels import labels_path
 from toolkit.task import Task
 
@@ -91,15 +91,8 @@ def task_names() -> tuple[str, ...]:
 
 def found_tasks() -> Found:
     """Load every installed task; one that fails is told in `broken` and stops nothing else."""
-    plugins, tasks, broken = {}, {}, []
-    for name in task_names():
-        try:
-            plugins[name] = plugin = _loaded(name)
-            tasks[name] = plugin.task()
-        except UserError as error:
-            plugins.pop(name, None)
-            broken.append(str(error))
-    return Found(plugins, tasks, tuple(broken))
+    plugins, broken = loaded_all(KIND, _loaded)
+    return Found(plugins, {name: plugin.task() for name, plugin in plugins.items()}, broken)
 
 
 def plugin_named(name: str) -> Plugin:

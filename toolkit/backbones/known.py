@@ -14,7 +14,7 @@ from toolkit.backbones.contract import Kind, Network, Shape, Wishes
 from toolkit.backbones.features import FeatureSpec
 from toolkit.backbones.timm_model import PREFIX, timm_kind
 from toolkit.errors import UserError, unknown
-from toolkit.installed import installed_names, load_installed
+from toolkit.installed import installed_names, load_installed, loaded_all
 
 BUILT_IN = {kind.name: kind for kind in (vit.KIND, resnet.KIND)}
 DEFAULT = vit.KIND.name
@@ -47,13 +47,8 @@ def kind_named(name: str) -> Kind:
 
 def found_kinds() -> Found:
     """Load every kind, built in and installed; one that fails is told in `broken` and stops nothing else."""
-    kinds, broken = dict(BUILT_IN), []
-    for name in installed_names(WHAT):
-        try:
-            kinds[name] = _installed(name)
-        except UserError as error:
-            broken.append(str(error))
-    return Found(kinds, tuple(broken))
+    kinds, broken = loaded_all(WHAT, _installed)
+    return Found(BUILT_IN | kinds, broken)
 
 
 def kind_of(architecture: Mapping[str, Any]) -> str:

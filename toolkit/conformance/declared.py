@@ -7,7 +7,8 @@ from toolkit.backbones.card import Card
 from toolkit.conformance.problems import Problem
 from toolkit.conformance.subject import Subject
 from toolkit.errors import unknown
-from toolkit.pretexts.known import pretext_named, pretext_names
+from toolkit.installed import loaded_all
+from toolkit.pretexts.known import KIND, pretext_named
 from toolkit.task import Task
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
@@ -94,8 +95,8 @@ def _of_fields(task: Task, card: Card) -> Iterator[Problem]:
 
 
 def _readouts() -> list[str]:
-    pretexts = map(pretext_named, pretext_names())
-    return [pretext.readout.name for pretext in pretexts if pretext.readout]
+    pretexts, _ = loaded_all(KIND, pretext_named)  # one that does not load hands nothing over
+    return [pretext.readout.name for pretext in pretexts.values() if pretext.readout]
 
 
 def _double(names: Iterable[str]) -> list[str]:
