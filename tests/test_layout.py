@@ -27,7 +27,7 @@ HEAVY = (
 
 # The rooms of the house in the order of the flow: a module imports from its own line and from those above it.
 ROOMS = (
-    ("errors", "installed", "files", "geodesy", "told", "config", "recipes", "workers", "fan_out", "seeds"),
+    ("errors", "installed", "files", "geodesy", "told", "memory", "config", "recipes", "workers", "fan_out", "seeds"),
     ("data",),
     ("backbones",),
     ("pretexts",),

@@ -68,8 +68,8 @@ class FinetuneSettings(Settings):
 
     @field_validator("world", "data", mode="before")
     @classmethod
-    def _recorded_path(cls, recorded: Any) -> Any:
-        return _path_of(recorded)
+    def _path(cls, recorded: Any) -> Any:
+        return named_path(recorded)
 
 
 class PretrainSettings(Settings):
@@ -118,13 +118,15 @@ class PretrainSettings(Settings):
 
     @field_validator("worlds", "held_out", mode="before")
     @classmethod
-    def _recorded_worlds(cls, worlds: Any) -> Any:
-        return [_path_of(world) for world in worlds] if isinstance(worlds, list | tuple) else worlds
+    def _paths(cls, recorded: Any) -> Any:
+        return named_path(recorded)
 
 
-def _path_of(world: Any) -> Any:
-    """Take a world or data as a run's config.yaml records it, so that the file can be given to another run."""
-    return world["path"] if isinstance(world, Mapping) and "path" in world else world
+def named_path(recorded: Any) -> Any:
+    """Return a world, worlds or data as they were named, from what a run's config.yaml records of them."""
+    if isinstance(recorded, list | tuple):
+        return [named_path(part) for part in recorded]
+    return recorded["path"] if isinstance(recorded, Mapping) and "path" in recorded else recorded
 
 
 Model = TypeVar("Model", bound=Settings)
@@ -145,7 +147,7 @@ def configured(
     others replace. `options` {name: (type, default)} are a task's: KEY=VALUE and the file may name them among the
     settings, and they end in the setting `options`. Raises one `UserError` with everything that is wrong.
     """
-    values = dict(defaults or {}) | named(model, file, overrides)
+    values = dict(defaults or {}) | unchecked_values(model, file, overrides)
     values |= {key: value for key, value in (given or {}).items() if value is not None}
     problems: list[str] = []
     known = list(model.model_fields)
@@ -166,8 +168,15 @@ def configured(
     return settings
 
 
-def named(model: type[Settings], file: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
-    """Return what a file, the environment and KEY=VALUE name, not checked yet; `UserError` for what cannot be read."""
+def check_free(command: str, overrides: Sequence[str], taken: Sequence[str], head: str = "") -> None:
+    """Raise `UserError` for KEY=VALUE whose KEY a command sets itself; `head` is what the user wrote before it."""
+    for key in (word.partition("=")[0] for word in overrides):
+        if key in taken:
+            raise UserError(f"'{head}{key}' is set by `toolkit {command}` itself; see its --help.")
+
+
+def unchecked_values(model: type[Settings], file: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
+    """Return what a file, the environment and KEY=VALUE say, not checked yet; `UserError` for what cannot be read."""
     values = _from_file(file) if file else {}
     for key in model.model_fields:
         variable = ENVIRONMENT_PREFIX + key.upper()

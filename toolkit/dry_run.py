@@ -1,7 +1,5 @@
 """`--dry-run`: what a fine-tuning would take, from a few timed steps of the real model."""
 
-import resource
-import sys
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +8,7 @@ from toolkit.config import FinetuneSettings
 from toolkit.engine import engine
 from toolkit.finetune import load_data, opened_backbone
 from toolkit.finetune_run import found_origin
+from toolkit.memory import peak_bytes
 from toolkit.methods import schedule_of
 from toolkit.task import Task
 from toolkit.timing import fine_tuning_seconds, timed
@@ -54,14 +53,6 @@ def estimate(task: Task, settings: FinetuneSettings, told: Told) -> Estimate:
         trainable=own.trainable,
         seconds_per_step=own.step,
         seconds=sum(fine_tuning_seconds(times[m], task, schedules[m], windows, every) for m in methods),
-        peak_memory_bytes=_peak_memory(device),
+        peak_memory_bytes=torch.cuda.max_memory_allocated() if device == "cuda" else peak_bytes(),
         device=device,
     )
-
-
-def _peak_memory(device: str) -> int:
-    """Return the most memory that was in use so far: on the GPU, or of this process."""
-    if device == "cuda":
-        return torch.cuda.max_memory_allocated()
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -106,7 +106,12 @@ def how_to_resume(folder: Path) -> str:
         command = json.loads((folder / "env.json").read_text())["command"]
     except (OSError, ValueError, KeyError):
         command = ["toolkit", "finetune", "TASK", "--out", str(folder)]
-    return shlex.join([*(word for word in command if word not in ("--overwrite", "--resume")), "--resume"])
+    return f"{as_begun(command)} --resume"
+
+
+def as_begun(command: Sequence[str]) -> str:
+    """Return a command line without what it says of an earlier run in its folder."""
+    return shlex.join(word for word in command if word not in ("--overwrite", "--resume"))
 
 
 def write_environment(folder: Path, command: Sequence[str]) -> None:

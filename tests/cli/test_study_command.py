@@ -175,7 +175,7 @@ def test_ctrl_c_says_how_to_go_on(command, rain: Path, tmp_path: Path, monkeypat
         (("--methods", "scrach"), "No method 'scrach'. Did you mean 'scratch'?"),
         (("--labels", "8,some"), "--labels has 'some'"),
         (("--backend", "lokey"), "No backend 'lokey'. Did you mean 'loky'?"),
-        (("seed=3",), "'seed' is set by the study itself"),
+        (("seed=3",), "'seed' is set by `toolkit study` itself"),
         (("--resume", "--overwrite"), "give one of them"),
     ],
 )

@@ -57,11 +57,11 @@ def test_a_cell_has_the_options_of_its_own_pretext(tiny_world: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "given", "said"),
     [
-        (("seed=1",), {}, "'seed' is set by the comparison itself"),
-        (("probe.method=lora",), {}, "'probe.method' is set by the comparison itself"),
-        (("hurricane.seed=1",), {}, "'probe.seed' is set by the comparison itself"),
-        (("masked.seed=1",), {}, "'masked.seed' is set by the comparison itself"),
-        (("masked.dim=8",), {}, "'masked.dim' is set by the comparison itself"),
+        (("seed=1",), {}, "'seed' is set by `toolkit compare` itself"),
+        (("probe.method=lora",), {}, "'probe.method' is set by `toolkit compare` itself"),
+        (("hurricane.seed=1",), {}, "'probe.seed' is set by `toolkit compare` itself"),
+        (("masked.seed=1",), {}, "'masked.seed' is set by `toolkit compare` itself"),
+        (("masked.dim=8",), {}, "'masked.dim' is set by `toolkit compare` itself"),
         (("dmi=24",), {}, "Did you mean 'dim'?"),
         (("frames=[-12,0]",), {}, r"The task hurricane looks at the frames \[-6, 0\] h"),
         (("variables=[vorticity]",), {}, "The task hurricane looks at divergence, which"),

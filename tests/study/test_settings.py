@@ -90,7 +90,7 @@ def test_what_there_is_not_is_an_error(plan_readings, words: dict[str, object], 
 @pytest.mark.parametrize("key", ["method", "backbone", "labels", "seed", "compare", "baselines"])
 def test_what_a_study_sets_itself_is_not_for_an_override(plan_readings, key: str) -> None:
     """The command line has options for it, or every cell its own."""
-    with pytest.raises(UserError, match=f"'{key}' is set by the study itself"):
+    with pytest.raises(UserError, match=f"'{key}' is set by `toolkit study` itself"):
         plan_readings(f"{key}=1")
 
 

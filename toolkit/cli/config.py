@@ -71,14 +71,14 @@ def validate(
 
 
 def _resolved(command: str, file: Path | None, overrides: list[str]) -> dict[str, Any]:
-    from toolkit.config import configured, named
+    from toolkit.config import configured, unchecked_values
     from toolkit.recipes import settings_file
     from toolkit.task_settings import task_and_settings
 
     settings = _settings(command)
     if command == "pretrain":
         return configured(settings, settings_file(file), overrides).model_dump(mode="json")
-    if task := named(settings, file, overrides).get("task"):
+    if task := unchecked_values(settings, file, overrides).get("task"):
         return task_and_settings(str(task), file, overrides)[1].model_dump(mode="json")
     return configured(settings, file, overrides, {"task": ""}).model_dump(mode="json", exclude={"task"})
 

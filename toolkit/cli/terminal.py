@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import shlex
 import signal
 import sys
 import time
@@ -69,9 +68,10 @@ def _terminate(*_: object) -> None:
 
 def can_resume(context: typer.Context) -> list[str]:
     """Note how this command is to be resumed should it be stopped; return its command line."""
+    from toolkit.runfolder import as_begun
+
     command = ["toolkit", *sys.argv[1:]]
-    again = [word for word in command if word not in ("--overwrite", "--resume")]
-    context.meta[RESUME] = f"Go on with: {shlex.join([*again, '--resume'])}"
+    context.meta[RESUME] = f"Go on with: {as_begun(command)} --resume"
     return command
 
 

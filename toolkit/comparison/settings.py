@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from toolkit.comparison.plan import NONE, REFERENCE, Comparison, Folders
-from toolkit.config import FinetuneSettings, PretrainSettings, Settings, configured
+from toolkit.config import FinetuneSettings, PretrainSettings, Settings, check_free, configured, named_path
 from toolkit.data.prepare import field_file
 from toolkit.errors import UserError
 from toolkit.plugins import found_tasks, task_named, task_names
@@ -46,10 +46,10 @@ def planned(
     words, of = _sorted_out(overrides, (PROBE, *names, *(chosen or task_names())))
     of_pretext, of_task = ({name: of[name] for name in of if (name in names) == pretext} for pretext in (True, False))
     shared = of_task.pop(PROBE, [])
-    _check_free(words, OWN, "")
+    check_free("compare", words, OWN)
     for name, alone in of_pretext.items():
-        _check_free(alone, (*OWN, *ALIKE), f"{name}.")
-    _check_free([*shared, *(word for own in of_task.values() for word in own)], PROBES_OWN, f"{PROBE}.")
+        check_free("compare", alone, (*OWN, *ALIKE), f"{name}.")
+    check_free("compare", [*shared, *(word for own in of_task.values() for word in own)], PROBES_OWN, f"{PROBE}.")
     for world in (*worlds, *([task_world] if task_world else [])):
         field_file(world)
     given = {"worlds": [w.resolve() for w in worlds] or None, "max_steps": steps, "pretext": dict.fromkeys(names, 1.0)}
@@ -88,17 +88,10 @@ def changed_settings(written: Path, settings: Settings, but: Sequence[str] = ())
     """Return which settings, but some, differ from those that a run recorded in its config.yaml, "" for none."""
     before, changed = yaml.safe_load(written.read_text()), []
     for key, now in settings.model_dump(mode="json", exclude=set(but)).items():
-        was = _path_of(before.get(key))
+        was = named_path(before.get(key))
         if was != now and not (key == "world" and now is None):  # none is the one in the cache
             changed.append(f"{key}: {was} -> {now}")
     return "; ".join(changed)
-
-
-def _path_of(recorded: Any) -> Any:
-    """Return a world or worlds as they were named, from what a run records of them."""
-    if isinstance(recorded, list):
-        return [_path_of(part) for part in recorded]
-    return recorded["path"] if isinstance(recorded, dict) and "path" in recorded else recorded
 
 
 def _sorted_out(overrides: Sequence[str], heads: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
@@ -111,12 +104,6 @@ def _sorted_out(overrides: Sequence[str], heads: Sequence[str]) -> tuple[list[st
         else:
             plain.append(word)
     return plain, of
-
-
-def _check_free(overrides: Sequence[str], taken: Sequence[str], head: str) -> None:
-    for key in (word.partition("=")[0] for word in overrides):
-        if key in taken:
-            raise UserError(f"'{head}{key}' is set by the comparison itself; see `toolkit compare --help`.")
 
 
 def _check_pretexts(settings: PretrainSettings, names: Sequence[str], named: bool) -> None:

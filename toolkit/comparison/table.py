@@ -1,7 +1,6 @@
 """From the folders of a comparison to its table: means over seeds, intervals over groups and seeds, differences."""
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from toolkit.evaluate import differences, metric_intervals, plain_values
 from toolkit.files import write_json, write_text
 from toolkit.metrics import Metric, Scores
 from toolkit.recorded_scores import recorded_scores, recorded_test
+from toolkit.runfolder import as_begun
 from toolkit.split import TEST, TRAIN
 from toolkit.stats import LEVEL, holm
 from toolkit.task import Task
@@ -230,7 +230,7 @@ def _about(comparison: Comparison, command: Sequence[str]) -> dict[str, Any]:
     pretrain = comparison.pretrain
     world = next(iter(comparison.probes.values())).world
     return {
-        "command": shlex.join(word for word in command if word not in ("--resume", "--overwrite")),
+        "command": as_begun(command),
         "reference": REFERENCE,
         "steps": pretrain.max_steps,
         "seeds": comparison.seeds,

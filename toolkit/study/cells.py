@@ -1,9 +1,7 @@
 """The cells of a study, each in a process and a folder of its own."""
 
 import json
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -21,6 +19,7 @@ from toolkit.evaluate import outputs, scored, stated
 from toolkit.examples import Examples
 from toolkit.files import write_json
 from toolkit.frozen import is_stored, stored
+from toolkit.memory import forget_peak, peak_bytes
 from toolkit.methods import Fitted, See, built, fitted
 from toolkit.metrics import evaluate_metrics
 from toolkit.parts import Parts, check_store
@@ -187,28 +186,11 @@ def _once(
     with FileLock(result.with_name(f".{result.name}.lock")):  # a process that outlived a killed study may be at it
         if result.is_file():
             return
-        _forget_peak()
+        forget_peak()
         began = time.perf_counter()
         found = work()
         spent = json.loads(before.read_text()) if before else {"seconds": 0.0, "peak_mb": 0.0}
         seconds = spent["seconds"] + time.perf_counter() - began
-        took = {"seconds": round(seconds, 2), "peak_mb": max(round(_peak_mb(), 1), spent["peak_mb"])}
+        peak_mb = max(round(peak_bytes() / 1e6, 1), spent["peak_mb"])
+        took = {"seconds": round(seconds, 2), "peak_mb": peak_mb}
         write_json(result, _given(settings, groups) | found | took)
-
-
-def _forget_peak() -> None:
-    """Let the most memory that the process has used count from now, where the system can."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return
-
-
-def _peak_mb() -> float:
-    """Return the most memory that the process has used, MB."""
-    try:
-        status = Path("/proc/self/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
-    except (OSError, IndexError):
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

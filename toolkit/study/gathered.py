@@ -1,7 +1,6 @@
 """From the folders of a study to its table, and the files for other tools: study.csv and labels_saved.json."""
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from toolkit.files import write_json, write_text
 from toolkit.known_weather import known_weather
 from toolkit.metrics import Scores
 from toolkit.origin import identity
+from toolkit.runfolder import as_begun
 from toolkit.split import FEWEST_VALIDATION_GROUPS, TEST, VALIDATION_SHARE
 from toolkit.study.cells import SCORES, completed
 from toolkit.study.curves import metric_curves
@@ -136,7 +136,7 @@ def _about(study: Study, on: Ground, root: Path, command: Sequence[str]) -> dict
     world = on.origin.world
     recorded = identity(on.task, on.origin, on.material.store)["world"] or {}
     return {
-        "command": shlex.join(word for word in command if word not in ("--resume", "--overwrite")),
+        "command": as_begun(command),
         "world": world.name if world else None,
         "data": on.origin.data.name if on.origin.data else None,
         "simulated": bool(recorded.get("simulated")),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.backbones.card import Card, backbone_folder, read_card, shipped
+from toolkit.config import check_free
 from toolkit.errors import UserError, unknown
 from toolkit.finetune_run import found_origin
 from toolkit.parts import check_store
@@ -59,9 +60,7 @@ def planned(
     or does not fit, and for settings that are not for an override to say.
     """
     told = told or Told()
-    for key in (word.partition("=")[0] for word in overrides):
-        if key in OWN:
-            raise UserError(f"'{key}' is set by the study itself; see `toolkit study --help`.")
+    check_free("study", overrides, OWN)
     given = dict(given or {}) | {"compare": False, "baselines": False}
     task, settings = task_and_settings(name, config, overrides, given, FIRST)
     wanted = _methods(task, asked.methods)

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from toolkit.data.world.barotropic import Barotropic, advance, regular_fields
-from toolkit.data.world.side_by_side import side_by_side
 from toolkit.data.world.season import HOURS_BETWEEN_FRAMES
+from toolkit.data.world.side_by_side import side_by_side
 from toolkit.data.world.simulate import PACKING
 from toolkit.data.world.sphere import ROTATION_RATE, Sphere
 from toolkit.data.world.vortices import Vortex
@@ -106,13 +106,14 @@ def run_fluid(plan: FluidPlan, vorticity: Tensor, progress: Callable[[], object]
     sphere = Sphere(plan.truncation)
     scale = torch.tensor([PACKING[name] for name in VARIABLES])[:, None, None]
     frames: list[np.ndarray] = []
+    fields = regular_fields(sphere, vorticity)
     for frame in range(plan.frames):
         if frame:
             steps = _steps_to_next_frame(plan, fields[:, 1:])
             fluid = Barotropic(sphere, HOURS_BETWEEN_FRAMES * 3600 / steps, plan.rotation)
             for _ in range(steps):
                 vorticity = advance(fluid, vorticity)
-        fields = regular_fields(sphere, vorticity)
+            fields = regular_fields(sphere, vorticity)
         frames.append((fields / scale).round().clamp(-32767, 32767).numpy().astype(np.int16))
         progress()
     return np.stack(frames, 1)
