@@ -25,7 +25,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from tasks.hurricane.head import DISPLACEMENT
 from tasks.hurricane.labels import LEAD, labels
 from tasks.hurricane.scores import LATER
 from tasks.hurricane.task import TASK
@@ -47,6 +46,7 @@ from toolkit.geodesy import displaced, displacement_km, distance_km
 from toolkit.metrics import Metric, Statistic, evaluate_metrics, histogram_by_group, median_of_histogram, sum_by_group
 from toolkit.placement import well_inside, windows_around
 from toolkit.pretexts.known import readouts
+from toolkit.pretexts.readouts import DISPLACEMENT
 from toolkit.scores.objects import share
 from toolkit.split import chosen_groups
 

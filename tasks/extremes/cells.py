@@ -15,12 +15,13 @@ from toolkit.examples import Examples
 from toolkit.geodesy import KM_PER_DEGREE
 from toolkit.heads.features import Features, Given
 from toolkit.heads.pixels import SQUARE, PixelHead
+from toolkit.pretexts.readouts import DISPLACEMENT, NEXT_FRAMES, VORTEX_FATE
 
 CELL = 2
 """Pixels along the side of a cell: 2.8 degrees on the grid of 1.4, as fine as the simulated events are known."""
-DISPLACEMENT, NEXT_FRAMES, FATE = "displacement_24h", "next_frames", "vortex_fate"
-READOUTS = (NEXT_FRAMES, FATE, DISPLACEMENT)
-SCALES = {NEXT_FRAMES: 1.0, FATE: 1.0, DISPLACEMENT: 1 / 400.0}
+
+READOUTS = (NEXT_FRAMES, VORTEX_FATE, DISPLACEMENT)
+SCALES = {NEXT_FRAMES: 1.0, VORTEX_FATE: 1.0, DISPLACEMENT: 1 / 400.0}
 """Readouts a head looks at beside the fields, and what brings each near one: displacements are in km."""
 WEIGHTS = {"tropical_cyclone": 4.0, "filament": 1.0, "blocking": 2.0, "heat": 1.0}
 """How much the loss of a kind counts: the rarer kinds more. Within a kind all cells count alike, or the probabilities
@@ -32,14 +33,14 @@ FIRST_GUESS = -3.0
 """The logit an untrained head states everywhere: 5 %."""
 
 
-def column(kind: str, lead_days: int) -> str:
-    """Return the column of a kind at a lead: the kind, and for a later day its hours, as in heat_48h."""
-    return f"{kind}_{24 * lead_days}h" if lead_days else kind
+def at_lead(name: str, days: int) -> str:
+    """Return what a kind or a score is called at a lead: for a later day with its hours, as in heat_48h."""
+    return f"{name}_{24 * days}h" if days else name
 
 
 def columns(leads: Sequence[int]) -> list[str]:
     """Return the columns of all kinds at all leads, a lead's kinds together."""
-    return [column(kind, lead) for lead in leads for kind in KINDS]
+    return [at_lead(kind, lead) for lead in leads for kind in KINDS]
 
 
 class EventHead(nn.Module):

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from tasks.extremes.cells import column
+from tasks.extremes.cells import at_lead, columns
 from toolkit.data.label_kinds import KINDS
 from toolkit.report import theme
 from toolkit.report.figure import Figure, RunTables
@@ -50,7 +50,7 @@ def figures(leads: Sequence[int]) -> tuple[Figure, ...]:
 
 def _draw_windows(tables: RunTables, lead: int) -> matplotlib.figure.Figure | None:
     """Draw the true and the stated cells of some windows."""
-    names = [column(kind, lead) for kind in KINDS]
+    names = columns((lead,))
     there = tables.truth.groupby("example")[names].max().sum(axis=1)
     times = tables.truth.drop_duplicates("example").set_index("example")["time"]
     ranked = there.sort_values(ascending=False, kind="stable").index
@@ -85,7 +85,7 @@ def _draw_kind(axes: Axes, true: np.ndarray, stated: np.ndarray, colour: str) ->
 
 def _draw_reliability(tables: RunTables, lead: int) -> matplotlib.figure.Figure | None:
     """Draw a reliability diagram for each kind that the test has."""
-    names = [column(kind, lead) for kind in KINDS]
+    names = columns((lead,))
     there = [name for name in names if (tables.truth[name] == 1).any()]
     if not there:
         return None
@@ -98,7 +98,7 @@ def _draw_reliability(tables: RunTables, lead: int) -> matplotlib.figure.Figure 
 
 def _draw_skill(tables: RunTables, leads: Sequence[int]) -> matplotlib.figure.Figure | None:
     """Draw the mean skill of the run, of the comparison and of the baselines by lead."""
-    names = {24 * days: f"mean_brier_skill_{24 * days}h" if days else "mean_brier_skill" for days in leads}
+    names = {24 * days: at_lead("mean_brier_skill", days) for days in leads}
     figure, (axes,) = theme.panels(1, height_in=3.4)
     curves = curves_by_lead(tables.results, names)
     draw_by_lead(axes, curves, "mean Brier skill (higher is better)", 0.0, "how often a kind occurs")

@@ -6,7 +6,7 @@ from functools import partial
 import pandas as pd
 
 from tasks.extremes.baselines import baselines
-from tasks.extremes.cells import READOUTS, EventHead, column, columns, decode, loss, shares, truth
+from tasks.extremes.cells import READOUTS, EventHead, at_lead, columns, decode, loss, shares, truth
 from tasks.extremes.figures import figures
 from tasks.extremes.labels import rows_for
 from toolkit.data.label_kinds import KINDS
@@ -85,7 +85,7 @@ def _metrics(leads: Sequence[int]) -> tuple[Metric, ...]:
     """Return the means over kinds by lead, then every kind's own scores; of several leads the most telling alone."""
     means: list[Metric] = []
     for days in leads:
-        names, suffix = tuple(column(kind, days) for kind in KINDS), f"_{24 * days}h" if days else ""
+        names, suffix = tuple(columns((days,))), at_lead("", days)
         means += [mean_iou(names, suffix), mean_brier_skill(names, suffix)]
     own = (iou, brier) if len(leads) > 1 else (iou, average_precision, brier, window_f1, window_csi)
     return (*means, *(score(name) for name in columns(leads) for score in own))

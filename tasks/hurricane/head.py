@@ -13,10 +13,8 @@ from toolkit.geodesy import displaced, displacement_km
 from toolkit.heads.features import Features, Given
 from toolkit.heads.objects import centre_loss, object_targets, read_objects, value_losses
 from toolkit.heads.pixels import PixelHead
+from toolkit.pretexts.readouts import DISPLACEMENT, NEXT_FRAMES, VORTEX_FATE
 
-DISPLACEMENT, NEXT_FRAMES, FATE = "displacement_24h", "next_frames", "vortex_fate"
-"""Readouts the head can use: where the air will be in 24 h; the fields expected 6 and 24 h later; coherent vortices,
-what they are like over the days around, and where they will be in 24 h."""
 FATE_SCALE_KM = 500.0
 WIND_MEAN_KT, WIND_SCALE_KT, DISPLACEMENT_SCALE_KM = 45.0, 25.0, 400.0
 LEAST_WIND_KT = 10.0
@@ -35,12 +33,12 @@ class CycloneHead(nn.Module):
     def __init__(self, given: Given) -> None:
         """Build the head; the first guess of a centre's probability is 1 %."""
         super().__init__()
-        beside = {name: channels for name, channels in given.readouts.items() if name in (FATE, NEXT_FRAMES)}
+        beside = {name: channels for name, channels in given.readouts.items() if name in (VORTEX_FATE, NEXT_FRAMES)}
         self.pixels = PixelHead(given.spec, 6, beside, bias=(-4.6, 0.0, 0.0, 0.0, 0.0, 0.0))
         self.straight = nn.Conv2d(sum(beside.values()), 2, 1, bias=False) if beside else None
         if self.straight:
             nn.init.zeros_(self.straight.weight)
-        moving = 2 * sum(name in given.readouts for name in (FATE, DISPLACEMENT))
+        moving = 2 * sum(name in given.readouts for name in (VORTEX_FATE, DISPLACEMENT))
         if moving:
             self.drift = nn.Linear(moving + 2, 2)
             self.drift.weight.data = torch.eye(2, moving + 2)
@@ -61,8 +59,8 @@ class CycloneHead(nn.Module):
 def _displacements(readouts: Mapping[str, Tensor]) -> list[Tensor]:
     """Return the displacements (b, 2, h, w) that the backbone hands over, in the head's scale; the vortices' first."""
     moving = []
-    if FATE in readouts:
-        moving.append(readouts[FATE][:, 4:6] * (FATE_SCALE_KM / DISPLACEMENT_SCALE_KM))
+    if VORTEX_FATE in readouts:
+        moving.append(readouts[VORTEX_FATE][:, 4:6] * (FATE_SCALE_KM / DISPLACEMENT_SCALE_KM))
     if DISPLACEMENT in readouts:
         moving.append(readouts[DISPLACEMENT] / DISPLACEMENT_SCALE_KM)
     return moving

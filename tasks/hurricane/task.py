@@ -2,9 +2,10 @@
 
 from tasks.hurricane.baselines import BASELINES, COMPLETIONS
 from tasks.hurricane.figures import FIGURES
-from tasks.hurricane.head import DISPLACEMENT, FATE, NEXT_FRAMES, CycloneHead, decode, encode, loss
+from tasks.hurricane.head import CycloneHead, decode, encode, loss
 from tasks.hurricane.labels import labels
 from tasks.hurricane.scores import METRICS, POSITION_ERROR_24H, STORMS, choose
+from toolkit.pretexts.readouts import DISPLACEMENT, NEXT_FRAMES, VORTEX_FATE
 from toolkit.scores.threshold import keep_likely
 from toolkit.task import Inputs, Placement, Task
 
@@ -29,7 +30,7 @@ TASK = Task(
     primary=POSITION_ERROR_24H.name,
     baselines=BASELINES,
     completions=COMPLETIONS,
-    readouts=(FATE, DISPLACEMENT, NEXT_FRAMES),
+    readouts=(VORTEX_FATE, DISPLACEMENT, NEXT_FRAMES),
     apart_km=STORMS.hit_km,
     defaults={"lora_blocks": 1},  # as good as all six here, in a third of the time
     figures=FIGURES,

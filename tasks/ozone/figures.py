@@ -6,6 +6,7 @@ from functools import partial
 import matplotlib.figure
 
 from tasks.ozone.labels import NAME
+from toolkit.data.forecast_rows import lead_column
 from toolkit.report import theme
 from toolkit.report.charts import draw_scores
 from toolkit.report.figure import Figure, RunTables
@@ -28,7 +29,7 @@ def forecast_figures(leads: Sequence[int]) -> tuple[Figure, ...]:
             "Stated and true ozone",
             f"Daily maxima of the test part, {leads[0]} day ahead; on the line both are equal. Beside it the error by "
             "region of 30 by 30 degrees, those with most station days.",
-            partial(draw_stated, column=f"{NAME}_{leads[0]}d", unit="ppb", by="region"),
+            partial(draw_stated, column=lead_column(NAME, leads[0]), unit="ppb", by="region"),
         ),
     )
 
@@ -47,7 +48,7 @@ def station_figures(target: str, unit: str) -> tuple[Figure, ...]:
 
 def _draw_leads(tables: RunTables, leads: Sequence[int]) -> matplotlib.figure.Figure | None:
     figure, (axes, bars) = theme.panels(2, height_in=3.4)
-    curves = curves_by_lead(tables.results, {24 * lead: f"rmse_{lead}d" for lead in leads})
+    curves = curves_by_lead(tables.results, {24 * lead: lead_column("rmse", lead) for lead in leads})
     draw_by_lead(axes, curves, "RMSE, ppb (lower is better)", None)
     draw_scores(bars, tables.results, f"rmse_{AREA}")
     bars.set_title(f"At {AREA} stations")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tasks.ozone.labels import NAME
+from toolkit.data.forecast_rows import lead_column
 from toolkit.metrics import Metric
 from toolkit.scores.numbers import (
     Stated,
@@ -20,9 +21,12 @@ AREAS = ("rural", "suburban", "urban")
 
 def forecast_metrics(leads: Sequence[int]) -> tuple[Metric, ...]:
     """Return the metrics of a forecast: over all leads, by lead, and by type of area."""
-    columns = tuple(f"{NAME}_{lead}d" for lead in leads)
+    columns = tuple(lead_column(NAME, lead) for lead in leads)
     whole = Stated(columns, "ppb", "daily maximum ozone at all leads")
-    by_lead = {lead: Stated((f"{NAME}_{lead}d",), "ppb", f"daily maximum ozone, lead {lead} d") for lead in leads}
+    by_lead = {
+        lead: Stated((column,), "ppb", f"daily maximum ozone, lead {lead} d")
+        for lead, column in zip(leads, columns, strict=True)
+    }
     by_area = {area: Stated(columns, "ppb", whole.words, ("type_of_area", area)) for area in AREAS}
     return (
         root_mean_square_error("rmse", whole),
@@ -30,8 +34,8 @@ def forecast_metrics(leads: Sequence[int]) -> tuple[Metric, ...]:
         explained_variance("r2", whole),
         bias("bias", whole),
         exceedance_csi("csi", whole, LIMIT_PPB),
-        *(root_mean_square_error(f"rmse_{lead}d", stated) for lead, stated in by_lead.items()),
-        *(exceedance_csi(f"csi_{lead}d", stated, LIMIT_PPB) for lead, stated in by_lead.items()),
+        *(root_mean_square_error(lead_column("rmse", lead), stated) for lead, stated in by_lead.items()),
+        *(exceedance_csi(lead_column("csi", lead), stated, LIMIT_PPB) for lead, stated in by_lead.items()),
         *(root_mean_square_error(f"rmse_{area}", stated) for area, stated in by_area.items()),
     )
 

@@ -17,10 +17,11 @@ from tasks.ozone.figures import forecast_figures, station_figures
 from tasks.ozone.labels import LEADS, NAME, area, daily_rows
 from tasks.ozone.scores import LIMIT_PPB, forecast_metrics, station_metrics
 from toolkit.baselines.table import boosting, forest, mean, ridge
-from toolkit.data.forecast_rows import SEASON, input_columns
+from toolkit.data.forecast_rows import SEASON, input_columns, lead_column
 from toolkit.errors import unknown
 from toolkit.heads.numbers import NumberHead
 from toolkit.numbers import Target, decode, encode, loss
+from toolkit.pretexts.readouts import DISPLACEMENT, NEXT_FRAMES, VORTEX_FATE
 from toolkit.scores.numbers import choose_exceedance, keep_exceedances
 from toolkit.split import ByBlock, ByColumn, ByYear, Split
 from toolkit.task import Inputs, Task
@@ -32,7 +33,7 @@ WORLD_COLUMNS = (
     "altitude_m", "type_of_area", "population_density", "nox_emissions",
 )  # fmt: skip
 USUAL_PPB, SPREAD_PPB = 45.0, 12.0
-READOUTS = ("displacement_24h", "next_frames", "vortex_fate")
+READOUTS = (DISPLACEMENT, NEXT_FRAMES, VORTEX_FATE)
 WINDOW = (32, 32)
 SUMMARY = "Ozone at stations: daily maxima 1 to 4 days ahead, or with AQ-Bench what a place is like"
 NEEDS = "stations.csv and stations_meta.csv, daily series of stations, or AQ-Bench"
@@ -66,7 +67,7 @@ def _cut(split: Cut, fold: int, own: Split) -> Split:
 
 def _forecast_task(data: Path | None, definition: str, split: Split) -> Task:
     columns = WORLD_COLUMNS if data is None else input_columns(_rows(data, definition), NAME)
-    targets = tuple(Target(f"{NAME}_{lead}d", "ppb", USUAL_PPB, SPREAD_PPB, around=SO_FAR) for lead in LEADS)
+    targets = tuple(Target(lead_column(NAME, lead), "ppb", USUAL_PPB, SPREAD_PPB, around=SO_FAR) for lead in LEADS)
     names = [wanted.column for wanted in targets]
     metrics = forecast_metrics(LEADS)
     return Task(

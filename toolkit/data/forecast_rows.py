@@ -49,8 +49,13 @@ def days_to_complete(longitude: ArrayLike, complete: int) -> NDArray[np.int64]:
     return -((clock_offset(longitude) - complete) // 24)
 
 
+def lead_column(name: str, lead: int) -> str:
+    """Return what a column, or a score of it, is called so many days ahead, such as mda8_1d."""
+    return f"{name}_{lead}d"
+
+
 def lead_columns(rows: pd.DataFrame, name: str) -> dict[str, int]:
-    """Return the columns of the days ahead, such as mda8_1d, and how many days ahead they are."""
+    """Return the columns of the days ahead, as `lead_column` names them, and how many days ahead they are."""
     found = ((column, re.fullmatch(rf"{name}_([1-9]\d*)d", column)) for column in map(str, rows))
     return {column: int(match[1]) for column, match in found if match}
 
@@ -79,7 +84,7 @@ def forecast_rows(series: DailySeries, leads: Sequence[int], past_days: int) -> 
     station, complete = np.arange(len(longitude))[:, None], date - days_to_complete(longitude, series.complete)[:, None]
     margin = max(leads) + past_days + 2
     padded = np.pad(series.values, ((0, 0), (margin, margin)), constant_values=np.nan)
-    ahead = {f"{series.name}_{k}d": padded[station, date + k + margin] for k in leads}
+    ahead = {lead_column(series.name, k): padded[station, date + k + margin] for k in leads}
     past = {f"{series.name}_{f'm{k}' if k else 0}d": padded[station, complete - k + margin] for k in range(past_days)}
     has_ahead, has_past = (np.isfinite(list(days.values())).any(axis=0) for days in (ahead, past))
     usual, count = (running[station, complete + margin] for running in _running_mean(padded))

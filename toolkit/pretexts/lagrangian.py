@@ -23,6 +23,7 @@ from toolkit.errors import UserError
 from toolkit.geodesy import KM_PER_DEGREE, displacement_km
 from toolkit.pretexts.contract import Encoder, Pretext, Readout, Target, Views, cut, finite_mean, token_grid
 from toolkit.pretexts.days import DAY, HOURS_BETWEEN_FRAMES, whole_days
+from toolkit.pretexts.readouts import DISPLACEMENT
 
 HOURS = DAY * HOURS_BETWEEN_FRAMES
 STEP_HOURS = 3.0
@@ -133,5 +134,5 @@ PRETEXT = Pretext(
     targets={
         "displacement": Target(HOURS, displacements, partial(cut, stride=STRIDE, odd_channels=(1,)), stride=STRIDE)
     },
-    readout=Readout("displacement_24h", "km", lambda _: 2, _read),
+    readout=Readout(DISPLACEMENT, "km", lambda _: 2, _read),
 )

@@ -35,6 +35,7 @@ from toolkit.pretexts.contract import (
     unpatched,
 )
 from toolkit.pretexts.nextframe_examine import examine_rollouts
+from toolkit.pretexts.readouts import NEXT_FRAMES
 
 NAME = "nextframe"
 Hours = tuple[int, ...]
@@ -87,7 +88,7 @@ def nextframe(hours: Hours = (6, 24), from_last: bool = False) -> Pretext:
         targets={_target_name(lead): Target(hours=lead) for lead in hours},
         measures=partial(nextframe_measures, hours=hours, from_last=from_last),
         readout=Readout(
-            "next_changes" if from_last else "next_frames",
+            "next_changes" if from_last else NEXT_FRAMES,
             "standard deviations",
             lambda spec: len(hours) * len(spec.variables),
             _read,

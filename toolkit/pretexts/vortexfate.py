@@ -14,6 +14,7 @@ from toolkit.backbones.features import FeatureSpec
 from toolkit.data.store import Store
 from toolkit.data.windows import Windows, to_pixels
 from toolkit.pretexts.contract import Encoder, Pretext, Readout, Target, Views, finite_mean, token_grid, unpatched
+from toolkit.pretexts.readouts import VORTEX_FATE
 from toolkit.pretexts.tracking import VARIABLES, coherent_vortices
 
 HOURS = 24
@@ -100,7 +101,7 @@ PRETEXT = Pretext(
     loss=vortexfate_loss,
     targets={"vortices": Target(HOURS, coherent_vortices, read_vortices, made_of=VARIABLES)},
     readout=Readout(
-        "vortex_fate",
+        VORTEX_FATE,
         "probability, then times it: 4 and 1 standard deviations, probability; 500 km",
         lambda _: CHANNELS,
         _read,

@@ -4,16 +4,17 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tasks.hurricane.head import DISPLACEMENT, FATE, NEXT_FRAMES, CycloneHead, decode, encode, loss
+from tasks.hurricane.head import CycloneHead, decode, encode, loss
 from toolkit.backbones.features import FeatureSpec
 from toolkit.data.store import Store
 from toolkit.examples import Examples, cut_examples
 from toolkit.geodesy import distance_km
 from toolkit.heads.features import Features, Given
+from toolkit.pretexts.readouts import DISPLACEMENT, NEXT_FRAMES, VORTEX_FATE
 from toolkit.task import Task
 
 SPEC = FeatureSpec(("vorticity", "divergence"), ("s-1", "s-1"), (-6, 0), 2.8125, patch=4, dim=8)
-READOUTS = {FATE: 6, DISPLACEMENT: 2, NEXT_FRAMES: 4}
+READOUTS = {VORTEX_FATE: 6, DISPLACEMENT: 2, NEXT_FRAMES: 4}
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ def test_an_untrained_displacement_is_the_vortices_or_the_airs() -> None:
     """With the readouts, the displacement begins as the vortices' own in its scale, or as the air's; else as zero."""
     east_north = torch.tensor([400.0, -800.0])[:, None, None].expand(1, 2, 16, 16)
     fate = torch.cat([torch.zeros(1, 4, 16, 16), -east_north / 500], 1)
-    read = {DISPLACEMENT: east_north, NEXT_FRAMES: torch.zeros(1, 4, 16, 16), FATE: fate}
+    read = {DISPLACEMENT: east_north, NEXT_FRAMES: torch.zeros(1, 4, 16, 16), VORTEX_FATE: fate}
     expected = torch.tensor([1.0, -2.0])[:, None, None].expand(1, 2, 16, 16)
     torch.testing.assert_close(CycloneHead(Given(SPEC, READOUTS))(given(read))[:, 2:4], -expected)
     air = CycloneHead(Given(SPEC, {DISPLACEMENT: 2}))(given({DISPLACEMENT: east_north}))
