@@ -14,16 +14,13 @@ import numpy as np
 import torch
 import xarray as xr
 
-from toolkit.backbones.contract import Wishes
-from toolkit.backbones.features import FeatureSpec
-from toolkit.backbones.known import shape_named
 from toolkit.config import PretrainSettings
 from toolkit.data.store import Store
 from toolkit.data.store_write import write_store
 from toolkit.pretexts.draw import Recipe, Unlabelled, draw, normalisation_for, unlabelled
 from toolkit.pretexts.known import pretext_named
 from toolkit.pretrain import pretrain
-from toolkit.pretrain_run import schedule_of
+from toolkit.pretrain_run import recipe_of, schedule_of
 from toolkit.train import Run
 
 STEPS, UNCOUNTED, DRAWN = 30, 6, 10
@@ -50,15 +47,6 @@ def drifting_store(folder: Path) -> Store:
     return write_store(xr.Dataset(fields, coordinates), folder / "store", tuple(fields))
 
 
-def recipe_of(settings: PretrainSettings, store: Store) -> Recipe:
-    """Return what the settings learn on the store."""
-    shape = shape_named(settings.backbone, Wishes(settings.patch, settings.dim, settings.depth, settings.heads))
-    found = normalisation_for(settings.variables, store)
-    spec = FeatureSpec(found.names, found.units, settings.frames, store.latitude_spacing, shape.patch, shape.dim)
-    weighted = tuple((pretext_named(name), weight) for name, weight in settings.pretext.items())
-    return Recipe(spec, shape.architecture, weighted, settings.window)
-
-
 def waiting(settings: PretrainSettings, recipe: Recipe, source: Unlabelled, folder: Path) -> tuple[float, float]:
     """Return the share of time that a run waits for its batches, and the seconds of a step."""
     lines: list[dict[str, float]] = []
@@ -78,7 +66,8 @@ def main() -> None:
         folder = Path(name)
         store = drifting_store(folder)
         settings = PretrainSettings(worlds=(folder,), max_steps=STEPS)
-        recipe = recipe_of(settings, store)
+        weighted = tuple((pretext_named(name), weight) for name, weight in settings.pretext.items())
+        recipe = recipe_of(settings, weighted, store)
         source = unlabelled(store, recipe, lambda _name, target, store: target.make(store))
         normalisation = normalisation_for(settings.variables, store)
         began = time.perf_counter()

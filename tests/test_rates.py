@@ -22,7 +22,7 @@ def followed(falling: Rates, losses: list[float], first: int = 0) -> list[float]
     of, seen = optimizer(), []
     for step, loss in enumerate(losses, first):
         seen.append(falling.set(of, step))
-        falling.told(loss, step)
+        falling.note(loss, step)
     return seen
 
 

@@ -46,19 +46,19 @@ def scheduled(steps: int, validate_every: int) -> Schedule:
 def test_all_that_a_fine_tuning_does_is_counted(small_task: Task) -> None:
     """Every step, the features that are computed, each once, and the windows that are validated and scored."""
     schedule = scheduled(10, 3)
-    assert fine_tuning_seconds(STEP, small_task, schedule, WINDOWS, computed=150) == 10
-    assert fine_tuning_seconds(FEATURES, small_task, schedule, WINDOWS, computed=150) == 150
-    assert fine_tuning_seconds(FEATURES, small_task, schedule, WINDOWS, computed=0) == 0
-    assert fine_tuning_seconds(WINDOW, small_task, schedule, WINDOWS, computed=150) == (4 + 1) * 20 + 30
+    assert fine_tuning_seconds(STEP, small_task, schedule, WINDOWS, uncached=150) == 10
+    assert fine_tuning_seconds(FEATURES, small_task, schedule, WINDOWS, uncached=150) == 150
+    assert fine_tuning_seconds(FEATURES, small_task, schedule, WINDOWS, uncached=0) == 0
+    assert fine_tuning_seconds(WINDOW, small_task, schedule, WINDOWS, uncached=150) == (4 + 1) * 20 + 30
 
 
 def test_a_refit_is_counted_too(small_task: Task) -> None:
     """Steps grow with the windows of validation, whose features and those of training are computed once more."""
     task, schedule = replace(small_task, refit=True), scheduled(10, 3)
-    assert fine_tuning_seconds(STEP, task, schedule, WINDOWS, computed=0) == pytest.approx(10 + 12)
-    assert fine_tuning_seconds(FEATURES, task, schedule, WINDOWS, computed=150) == 150 + 120
-    once = fine_tuning_seconds(WINDOW, small_task, schedule, WINDOWS, computed=0)
-    assert fine_tuning_seconds(WINDOW, task, schedule, WINDOWS, computed=0) == once
+    assert fine_tuning_seconds(STEP, task, schedule, WINDOWS, uncached=0) == pytest.approx(10 + 12)
+    assert fine_tuning_seconds(FEATURES, task, schedule, WINDOWS, uncached=150) == 150 + 120
+    once = fine_tuning_seconds(WINDOW, small_task, schedule, WINDOWS, uncached=0)
+    assert fine_tuning_seconds(WINDOW, task, schedule, WINDOWS, uncached=0) == once
 
 
 @pytest.mark.slow
@@ -77,9 +77,9 @@ def test_what_is_counted_is_what_is_done(
     fitted(small_task, settings, "probe", backbone, examples, see, Run(tmp_path), Told())
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     windows, schedule = dict.fromkeys(PARTS, 1) | {"test": 0}, schedule_of(settings, "probe", len(examples[TRAIN]))
-    assert fine_tuning_seconds(STEP, small_task, schedule, windows, computed=2) == len(lines) == steps
+    assert fine_tuning_seconds(STEP, small_task, schedule, windows, uncached=2) == len(lines) == steps
     validated = sum("validation" in line for line in lines)
-    assert fine_tuning_seconds(WINDOW, small_task, schedule, windows, computed=2) == validated + 1
+    assert fine_tuning_seconds(WINDOW, small_task, schedule, windows, uncached=2) == validated + 1
     assert sorted(asked) == sorted((TRAIN, VALIDATION))
 
 

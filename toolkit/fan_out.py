@@ -1,4 +1,4 @@
-"""Cells, jobs that need nothing of each other: run side by side, told of one by one; one that fails stops no other."""
+"""Cells, calls that need nothing of each other: run side by side, told of one by one; one that fails stops no other."""
 
 import sys
 import time
@@ -17,7 +17,7 @@ from toolkit.installed import said
 from toolkit.told import CellsSeen, Told
 from toolkit.workers import Pool, Workers, pool_for
 
-Cell = Callable[[], object]
+Call = Callable[[], object]
 
 KILLED = "its process was killed each time, most likely for want of memory"
 LOOK_AGAIN = 5.0
@@ -26,7 +26,7 @@ _one_cell = RLock()
 
 
 def run_cells(
-    cells: Mapping[str, Cell],
+    cells: Mapping[str, Call],
     workers: Workers,
     told: Told,
     kind: Callable[[str], str] = str,
@@ -52,7 +52,7 @@ def run_cells(
     return {name: seen.failed[name] for name in cells if name in seen.failed}
 
 
-def attempted(cell: Cell) -> str:
+def attempted(cell: Call) -> str:
     """Do something and return what went wrong, "" for nothing."""
     try:
         cell()
@@ -65,7 +65,7 @@ def attempted(cell: Cell) -> str:
     return ""
 
 
-def _run(cells: Mapping[str, Cell], pool: Pool, seen: CellsSeen) -> Iterator[CellsSeen]:
+def _run(cells: Mapping[str, Call], pool: Pool, seen: CellsSeen) -> Iterator[CellsSeen]:
     """Yield what is to be seen at first and whenever it changes, until every cell has ended."""
     yield seen
     waiting = deque(cells)
@@ -79,7 +79,7 @@ def _run(cells: Mapping[str, Cell], pool: Pool, seen: CellsSeen) -> Iterator[Cel
 
 
 def _until_broken(
-    waiting: deque[str], cells: Mapping[str, Cell], pool: Pool, slots: Callable[[], int], seen: CellsSeen
+    waiting: deque[str], cells: Mapping[str, Call], pool: Pool, slots: Callable[[], int], seen: CellsSeen
 ) -> Generator[CellsSeen, None, tuple[CellsSeen, dict[str, BaseException]]]:
     """Run what is waiting until all of it has ended, or the executor breaks: then return the cells that ran."""
     executor = pool.executor()
@@ -103,7 +103,7 @@ def _until_broken(
     return seen, broken
 
 
-def _submitted(executor: Executor, cell: Cell) -> "Future[tuple[str, float]]":
+def _submitted(executor: Executor, cell: Call) -> "Future[tuple[str, float]]":
     try:
         return executor.submit(_alone, cell)
     except Exception as error:  # a process was killed while it had nothing to do, or the cell cannot be sent
@@ -119,7 +119,7 @@ def _why(failure: BaseException, pool: Pool) -> str:
     return said(failure) if isinstance(failure, Exception) else repr(failure)
 
 
-def _alone(cell: Cell) -> tuple[str, float]:
+def _alone(cell: Call) -> tuple[str, float]:
     """Run a cell, the only one of this process, on one thread; return what went wrong and how long it took, s."""
     torch = sys.modules.get("torch")  # there, if the cell needs it: who unpickled the cell imported its module
     with _one_cell, threadpool_limits(1), warnings.catch_warnings():

@@ -16,7 +16,7 @@ from toolkit.errors import UserError, unknown
 from toolkit.runfolder import split_hash
 from toolkit.split import Apart, block_of
 
-TOLD = 3
+NAMED = 3
 """How many of the things that leak are named."""
 
 
@@ -71,7 +71,7 @@ def _between(apart: Apart, pair: str, mine: pd.DataFrame, theirs: pd.DataFrame) 
     if same := sorted(set(mine.index) & set(theirs.index)):
         yield f"{pair} share {len(same)} rows, such as row {same[0]} of the labels."
     if apart.groups and (shared := sorted(set(mine["group"]) & set(theirs["group"]))):
-        yield f"{pair} share {len(shared)} groups: {', '.join(shared[:TOLD])}."
+        yield f"{pair} share {len(shared)} groups: {', '.join(shared[:NAMED])}."
     if apart.gap_days is not None and (gap := _gap_days(mine["time"], theirs["time"])) < apart.gap_days:
         yield f"{pair} are {gap:.2f} days apart at the nearest, not {apart.gap_days:g}."
     if apart.blocks_degrees is not None:

@@ -78,7 +78,7 @@ class Rates:
             group["lr"] = group["peak_rate"] * share
         return max(group["lr"] for group in optimizer.param_groups)
 
-    def told(self, loss: float, step: int) -> None:
+    def note(self, loss: float, step: int) -> None:
         """Take note of a step's loss."""
         if self._decay == "plateau" and step >= self._from:
             self._losses.append(loss)

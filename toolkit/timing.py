@@ -66,17 +66,17 @@ def timed(
     return Timed(_seconds(step), _seconds(predict) / len(few), features, parameters, trainable)
 
 
-def fine_tuning_seconds(of: Timed, task: Task, schedule: Schedule, windows: Mapping[str, int], computed: int) -> float:
+def fine_tuning_seconds(of: Timed, task: Task, schedule: Schedule, windows: Mapping[str, int], uncached: int) -> float:
     """Return what it takes to train a method, to validate it on the way, and to score it on the test part, s.
 
-    step * steps + features * computed + window * (validations * validation + test), where the last of the validations
+    step * steps + features * uncached + window * (validations * validation + test), where the last of the validations
     chooses the thresholds; for a task that refits also (step * steps / train + features) * (train + validation), if the
-    last weights are the best, and less if others are. `windows`: how many there are of each part; `computed`: of how
+    last weights are the best, and less if others are. `windows`: how many there are of each part; `uncached`: of how
     many of them the features are computed, and not found in files.
     """
     train, validation, test = (windows[part] for part in PARTS)
     validations = -(-schedule.steps // schedule.validate_every) + 1
-    seconds = of.step * schedule.steps + of.features * computed + of.window * (validations * validation + test)
+    seconds = of.step * schedule.steps + of.features * uncached + of.window * (validations * validation + test)
     if not task.refit:
         return seconds
     return seconds + (of.step * schedule.steps / train + of.features) * (train + validation)

@@ -191,7 +191,7 @@ def _update(
     total: Losses = {}
     for number, batch in enumerate(examples):
         with nullcontext() if number == len(examples) - 1 else accelerator.no_sync(model):
-            parts = {name: part / len(examples) for name, part in _told(losses, model, batch, folder).items()}
+            parts = {name: part / len(examples) for name, part in _losses_of(losses, model, batch, folder).items()}
             accelerator.backward(torch.stack(list(parts.values())).sum())
         total = {name: total.get(name, 0.0) + part.detach() for name, part in parts.items()}
     norm = accelerator.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], limit)
@@ -207,7 +207,7 @@ def _update(
     return numbers
 
 
-def _told(losses: Callable[[nn.Module, Any], Losses], model: nn.Module, batch: Any, folder: Path) -> Losses:
+def _losses_of(losses: Callable[[nn.Module, Any], Losses], model: nn.Module, batch: Any, folder: Path) -> Losses:
     """Return the losses; where one gives up, say also where the last good checkpoint is."""
     try:
         return losses(model, batch)
@@ -218,7 +218,7 @@ def _told(losses: Callable[[nn.Module, Any], Losses], model: nn.Module, batch: A
 def _follow_loss(progress: Progress, rates: Rates, loss: float, folder: Path) -> None:
     """Keep what the loss was at the start and is of late, tell the rates, and stop where it diverges."""
     done, start = progress.step + 1, progress.first_loss
-    rates.told(loss, progress.step)
+    rates.note(loss, progress.step)
     progress.plateau = rates.state()
     counted = min(loss, COUNTED * start) if start > 0 else loss
     progress.loss += (counted - progress.loss) / min(done, FIRST_STEPS)

@@ -66,10 +66,10 @@ class EventHead(nn.Module):
         """Return the logits."""
         beside = {name: field * SCALES[name] for name, field in features.readouts.items()}
         if features.known.shape[1]:
-            beside[NOW] = self._told(features)
+            beside[NOW] = self._known(features)
         return nn.functional.avg_pool2d(self.pixels(replace(features, readouts=beside)), CELL)
 
-    def _told(self, features: Features) -> Tensor:
+    def _known(self, features: Features) -> Tensor:
         """Return the known maps, 0 where they are not known, where they are, and where the air carries them."""
         there = features.known.isfinite()
         if self.training:

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from toolkit.cli.cells_shown import Row, cells_line, cells_table, fitted, rough, rows_of
+from toolkit.cli.cells_shown import Row, cells_line, cells_table, fitted, rough_duration, rows_of
 from toolkit.told import CellsSeen
 
 SEEN = CellsSeen(
@@ -56,6 +56,6 @@ def test_what_does_not_fit_is_summed(at: int) -> None:
 
 def test_times_are_said_roughly() -> None:
     """In the unit one would use."""
-    assert [rough(s) for s in (0.24, 12.4, 299, 301, 7199, 11100)] == [
+    assert [rough_duration(s) for s in (0.24, 12.4, 299, 301, 7199, 11100)] == [
         "0.2 s", "12 s", "299 s", "5 min", "2 h 0 min", "3 h 5 min",
     ]  # fmt: skip

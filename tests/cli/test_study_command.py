@@ -10,7 +10,7 @@ import yaml
 
 from tasks.ozone.aqbench import PREDICTORS, TARGETS
 from toolkit.files import sha256
-from toolkit.study import stages as jobs_module
+from toolkit.study import stages
 
 TINY = ("limit_batches=3", "batch_size=4", "validations=1", "--seeds", "2", "--tries", "1", "-q")
 PLACES = Path(__file__).parents[1] / "plug_ins" / "places.py"
@@ -68,7 +68,7 @@ def test_a_study_is_made_by_one_command(command, tiny_world: Path, random_backbo
         path.name for path in folder.iterdir()
     }
     done = command(*words, "--dry-run").stdout.splitlines()
-    assert done[0].split() == ["jobs", "to", "do", "done", "about"]
+    assert done[0].split() == ["cells", "to", "do", "done", "about"]
     assert any(line.split() == ["scratch,", "4", "labels", "0", "2", "0.0", "s"] for line in done)
     assert done[-1] == "about 0.0 s with --jobs 1"
 
@@ -141,7 +141,7 @@ def test_a_cell_that_fails_is_told_of_and_exits_with_one(
     def failing(*_: object) -> None:
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(jobs_module, "baseline_cell", failing)
+    monkeypatch.setattr(stages, "baseline_cell", failing)
     words = ("study", PLACES, "--data", rain, "--labels", "8,all", *TINY, "--out")
     folder = shutil.copytree(rainy[1], tmp_path / "rain")
     shutil.rmtree(folder / "cells" / "mean-8-0")
@@ -161,7 +161,7 @@ def test_ctrl_c_says_how_to_go_on(command, rain: Path, tmp_path: Path, monkeypat
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(jobs_module, "baseline_cell", stopped)
+    monkeypatch.setattr(stages, "baseline_cell", stopped)
     monkeypatch.setattr("sys.argv", ["toolkit", "study", "places.py", "--overwrite"])
     words = ("--methods", "classical", "--labels", "8", "--out", tmp_path / "out")
     answer = command("study", PLACES, "--data", rain, *words, *TINY)

@@ -21,7 +21,7 @@ def test_networks_are_timed_and_baselines_are_not(plan_readings, tmp_path: Path)
     study, on, subsets = plan_readings()
     seconds = foreseen(study, on, subsets, Folders(tmp_path))
     features = {features_kind(cell) for cell in study.cells if cell.backbone}
-    assert seconds.keys() == features | {job.kind for job in study.jobs if "persistence" not in job.kind}
+    assert seconds.keys() == features | {job.kind for job in study.work if "persistence" not in job.kind}
     assert all(0 < each < 60 for each in seconds.values())
 
 
@@ -74,9 +74,9 @@ def test_what_is_finished_tells_how_long_its_kind_takes(done: tuple[tuple, Path,
     (study, on, subsets), folder, _ = done
     folders = Folders(folder)
     seconds = recorded_seconds(study, folders)
-    assert seconds.keys() == {job.kind for job in study.jobs}
-    for job in study.jobs:
-        kind = [other for other in study.jobs if other.kind == job.kind]
+    assert seconds.keys() == {job.kind for job in study.work}
+    for job in study.work:
+        kind = [other for other in study.work if other.kind == job.kind]
         took = [json.loads(folders.result(other).read_text())["seconds"] for other in kind]
         assert seconds[job.kind] == pytest.approx(sum(took) / len(took))
     assert foreseen(study, on, subsets, folders) == seconds
@@ -87,7 +87,7 @@ def test_the_outlook_counts_what_is_to_do_and_done(done, tmp_path: Path) -> None
     (study, on, subsets), folder, _ = done
     assert all(row.to_do == 0 == row.seconds for row in outlook(study, on, subsets, Folders(folder)))
     rows = {row.kind: row for row in outlook(study, on, subsets, Folders(tmp_path))}
-    assert sum(row.to_do for kind, row in rows.items() if not kind.startswith("features")) == len(study.jobs)
+    assert sum(row.to_do for kind, row in rows.items() if not kind.startswith("features")) == len(study.work)
     features = [row for kind, row in rows.items() if kind.startswith("features")]
     assert features
     assert all(row.to_do == 0 < row.done for row in features)

@@ -44,8 +44,8 @@ def test_settings_are_tried_on_the_first_seed_for_all(study: Study) -> None:
     assert study.trials(Cell("persistence", "", 4, 0)) == ()
     alone = replace(study, ladder={method: rungs[:1] for method, rungs in study.ladder.items()})
     assert alone.trials(cell) == ()
-    assert alone.jobs == alone.cells
-    assert len(study.jobs) == len(set(study.jobs)) == len(study.cells) + 2 * 2 * 5
+    assert alone.work == alone.cells
+    assert len(study.work) == len(set(study.work)) == len(study.cells) + 2 * 2 * 5
 
 
 def test_a_cell_has_the_settings_of_its_rung_and_of_the_study(study: Study) -> None:
@@ -68,9 +68,9 @@ def test_what_is_recorded_leaves_open_what_may_be_added(study: Study) -> None:
 
 
 def test_cells_and_trials_have_folders_of_their_own(study: Study) -> None:
-    """No two share one; a job is finished when its result is there."""
+    """No two share one; a cell or a trial is finished when its result is there."""
     folders = Folders(Path("study"))
-    assert len({folders.of(job) for job in study.jobs}) == len(study.jobs)
+    assert len({folders.of(one) for one in study.work}) == len(study.work)
     assert folders.of(Cell("steering + flow", "", 4, 1)) == Path("study/cells/steering_flow-4-1")
     assert folders.result(Trial(Cell("lora", "Two", 4, 0), 1)) == Path("study/tried/lora-two-4/1/trial.json")
 
@@ -87,7 +87,7 @@ def test_a_job_is_finished_when_its_result_is_there(study: Study, tmp_path: Path
 
 def test_a_name_says_which_and_a_kind_how_long(study: Study) -> None:
     """Names differ, kinds are shared by what takes as long: all seeds, and all settings that are tried."""
-    assert len({job.name for job in study.jobs}) == len(study.jobs)
+    assert len({one.name for one in study.work}) == len(study.work)
     cell = Cell("lora", "two", 8, 1)
     assert (cell.kind, cell.name) == ("lora, two, 8 labels", "lora, two, 8 labels, seed 1")
     assert Trial(cell, 1).kind == "trying lora, two, 8 labels"

@@ -58,9 +58,9 @@ def test_scores_that_cannot_be_read_are_an_error(scores: Scores, tmp_path: Path)
         read_scores(path, scores.metrics)
 
 
-def _write(folders: Folders, job: Cell | Trial, **content: object) -> None:
-    folders.result(job).parent.mkdir(parents=True, exist_ok=True)
-    folders.result(job).write_text(json.dumps(content))
+def _write(folders: Folders, one: Cell | Trial, **content: object) -> None:
+    folders.result(one).parent.mkdir(parents=True, exist_ok=True)
+    folders.result(one).write_text(json.dumps(content))
 
 
 def test_the_lowest_validation_loss_chooses(plan_readings, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_the_lowest_validation_loss_chooses(plan_readings, tmp_path: Path) -> No
 def test_what_is_finished_is_found(plan_readings, tmp_path: Path) -> None:
     """Trials and cells of this study with what was written of them; a folder without a result is not finished."""
     study, folders = plan_readings()[0], Folders(tmp_path)
-    trial, cell, begun = study.jobs[0], study.cells[0], study.cells[1]
+    trial, cell, begun = study.work[0], study.cells[0], study.cells[1]
     _write(folders, trial, seconds=1.5)
     _write(folders, cell, seconds=2.5)
     _write(folders, Cell("probe", "another", 4, 0), seconds=9)

@@ -82,7 +82,7 @@ def test_a_study_leaves_results_and_no_runs(done) -> None:
     (study, _, _), folder, table = done
     assert table.failed == {}
     folders = Folders(folder)
-    assert all(folders.is_finished(job) for job in study.jobs)
+    assert all(folders.is_finished(one) for one in study.work)
     assert all((folders.of(cell) / "scores.npz").is_file() for cell in study.cells)
     assert not list((folder / "tried").rglob("*.npz"))
     assert not [path for path in folder.rglob("*") if path.name in ("run", "last.pt")]
@@ -286,7 +286,7 @@ def test_settings_that_cannot_be_tried_are_not_chosen(
 def test_checkpoints_that_a_kill_left_are_removed(done, copied: Path, studied) -> None:
     """Those of finished cells, and of settings that were not chosen."""
     study, folders = done[0][0], Folders(copied)
-    for job in (study.jobs[0], study.jobs[1], study.cells[-1]):
-        (folders.of(job) / cells_module.RUN).mkdir()
+    for one in (study.work[0], study.work[1], study.cells[-1]):
+        (folders.of(one) / cells_module.RUN).mkdir()
     studied(done[0], copied, resume=True)
     assert not list(copied.rglob("run"))

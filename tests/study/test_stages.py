@@ -14,6 +14,6 @@ def test_features_are_asked_for_once(plan_readings, tmp_path: Path) -> None:
     stage = features_stage(study, on, subsets, Folders(tmp_path))
     assert set(stage.kinds.values()) == {"features, probe, random", "features, lora, random"}
     assert len(stage.kinds) == 2 * 3
-    assert {*stage.jobs, *stage.kept} == stage.kinds.keys()
+    assert {*stage.calls, *stage.kept} == stage.kinds.keys()
     bare, on, subsets = plan_readings(methods=("scratch", "classical"))
-    assert not features_stage(bare, on, subsets, Folders(tmp_path)).jobs
+    assert not features_stage(bare, on, subsets, Folders(tmp_path)).calls

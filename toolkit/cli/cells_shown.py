@@ -32,7 +32,7 @@ class Row:
         return self.total - self.finished - self.running - self.failed
 
 
-def rough(seconds: float) -> str:
+def rough_duration(seconds: float) -> str:
     """Return a time as one would say it: in seconds, in minutes, or in hours and minutes."""
     if seconds < 300:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
@@ -76,7 +76,7 @@ def cells_table(seen: "CellsSeen", now: float, height: int) -> "Table":
         table.add_row(Text(row.name), *_numbers(row), style=style)
     every = _as_one(rows, "all")[0]
     table.add_section()
-    table.add_row(f"after {rough(now - seen.began)}{_left(seen, now)}", *_numbers(every))
+    table.add_row(f"after {rough_duration(now - seen.began)}{_left(seen, now)}", *_numbers(every))
     return table
 
 
@@ -89,7 +89,7 @@ def cells_line(seen: "CellsSeen", now: float) -> str:
 
 
 def _numbers(row: Row) -> tuple[str, str, str, str]:
-    each = BLANK if row.seconds is None else rough(row.seconds)
+    each = BLANK if row.seconds is None else rough_duration(row.seconds)
     return f"{row.finished}/{row.total}", str(row.running or BLANK), str(row.failed or BLANK), each
 
 
@@ -105,4 +105,4 @@ def _left(seen: "CellsSeen", now: float) -> str:
     if seen.ended + len(seen.kept) == len(seen.kinds):
         return ""
     left = seen.seconds_left(now)
-    return "" if left is None else f", about {rough(left)} left"
+    return "" if left is None else f", about {rough_duration(left)} left"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.cells_shown import rough
+from toolkit.cli.cells_shown import rough_duration
 from toolkit.cli.tables import aligned
 from toolkit.cli.terminal import can_resume, print_json, told
 
@@ -154,10 +154,10 @@ def _say_plan(plan: "tuple[Study, Ground, Subsets]", folder: "RunFolder", jobs: 
         print_json(content | {"seconds": seconds})
         return
     shown = [
-        [row.kind, str(row.to_do), str(row.done), "not known" if row.seconds is None else rough(row.seconds)]
+        [row.kind, str(row.to_do), str(row.done), "not known" if row.seconds is None else rough_duration(row.seconds)]
         for row in rows
     ]
-    typer.echo(aligned([["jobs", "to do", "done", "about"], *shown]))
+    typer.echo(aligned([["cells", "to do", "done", "about"], *shown]))
     unknown = sum(row.to_do for row in rows if row.seconds is None)
-    beside = f", and {unknown} jobs whose time is not known" if unknown else ""
-    typer.echo(f"about {rough(seconds)} with --jobs {jobs}{beside}")
+    beside = f", and {unknown} cells whose time is not known" if unknown else ""
+    typer.echo(f"about {rough_duration(seconds)} with --jobs {jobs}{beside}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.cells_shown import rough
+from toolkit.cli.cells_shown import rough_duration
 from toolkit.cli.tables import aligned, score_table
 from toolkit.cli.terminal import alone, can_resume, print_json, told
 
@@ -213,7 +213,7 @@ def _expected(settings: "PretrainSettings", expected: "PretrainEstimate") -> lis
         ],
         [
             "time",
-            f"about {rough(expected.seconds)} ({expected.seconds_per_step:.3f} s for a step, "
+            f"about {rough_duration(expected.seconds)} ({expected.seconds_per_step:.3f} s for a step, "
             f"{expected.windows_per_second:.0f} windows per second)",
         ],
     ]

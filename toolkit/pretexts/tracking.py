@@ -53,7 +53,7 @@ def coherent_vortices(store: Store) -> NDArray[np.float32]:
             found = pd.concat(frames, ignore_index=True)
             found["track"] = followed(found)
             tracks = (track for _, track in found.groupby("track") if np.ptp(track["position"]) >= DAY)
-            tables += [_told(track, sequence) for track in tracks]
+            tables += [_rows(track, sequence) for track in tracks]
     rows = np.concatenate(tables) if tables else np.zeros((0, len(COLUMNS)))
     deviations = [store.channels[store.names.index(name)].standard_deviation for name in ("vorticity", "divergence")]
     rows[:, 3:5] /= deviations
@@ -129,7 +129,7 @@ def _pairs(now: pd.DataFrame, later: pd.DataFrame, hours: int) -> tuple[NDArray[
     return now.index.to_numpy()[paired], later.index.to_numpy()[nearest[paired]]
 
 
-def _told(track: pd.DataFrame, sequence: NDArray[np.intp]) -> Array:
+def _rows(track: pd.DataFrame, sequence: NDArray[np.intp]) -> Array:
     """Return one track's rows, one for every frame from its first to its last: `COLUMNS`, in SI units and km."""
     seen = track["position"].to_numpy()
     position = np.arange(seen[0], seen[-1] + 1)

@@ -36,7 +36,7 @@ def outlook(study: Study, on: Ground, subsets: Subsets, folders: Folders) -> lis
         cells_stage(study, subsets, folders),
     ):
         for kind in dict.fromkeys(stage.kinds.values()):
-            to_do, done = (sum(stage.kinds[name] == kind for name in names) for names in (stage.jobs, stage.kept))
+            to_do, done = (sum(stage.kinds[name] == kind for name in names) for names in (stage.calls, stage.kept))
             each = seconds.get(kind, None if to_do else 0.0)
             rows.append(Outlook(kind, to_do, done, None if each is None else each * to_do))
     return rows
@@ -86,4 +86,4 @@ def _expected(
     validated = len(taken(on, VALIDATION, subsets.validation(cell.labels, cell.seed)).index[0])
     scored = 0 if isinstance(job, Trial) else len(on.cut(TEST, 0))
     windows = {TRAIN: len(train), VALIDATION: validated, TEST: scored}
-    return fine_tuning_seconds(of, on.task, schedule, windows, computed=0)
+    return fine_tuning_seconds(of, on.task, schedule, windows, uncached=0)

@@ -111,13 +111,13 @@ class Study:
         return tuple(Trial(first, number) for number in range(len(rungs))) if len(rungs) > 1 else ()
 
     @property
-    def jobs(self) -> tuple["Cell | Trial", ...]:
+    def work(self) -> tuple["Cell | Trial", ...]:
         """All trials, each once, and all cells."""
         return (*dict.fromkeys(trial for cell in self.cells for trial in self.trials(cell)), *self.cells)
 
-    def source_of(self, job: "Cell | Trial") -> str | None:
+    def source_of(self, one: "Cell | Trial") -> str | None:
         """Return the hash of what a network begins with; None for a baseline, and where no fields are seen."""
-        cell = job.cell if isinstance(job, Trial) else job
+        cell = one.cell if isinstance(one, Trial) else one
         return self.sources.get(cell.backbone) if cell.method in self.methods else None
 
     def settings_of(self, cell: Cell, rung: Rung) -> FinetuneSettings:
@@ -146,19 +146,19 @@ class Folders:
         """Which groups each budget has."""
         return self.root / "subsets.json"
 
-    def of(self, job: Cell | Trial) -> Path:
+    def of(self, one: Cell | Trial) -> Path:
         """Return the folder of a cell or a trial."""
-        if isinstance(job, Trial):
-            return self.root / "tried" / _slug(job.cell) / str(job.number)
-        return self.root / "cells" / f"{_slug(job)}-{job.seed}"
+        if isinstance(one, Trial):
+            return self.root / "tried" / _slug(one.cell) / str(one.number)
+        return self.root / "cells" / f"{_slug(one)}-{one.seed}"
 
-    def result(self, job: Cell | Trial) -> Path:
+    def result(self, one: Cell | Trial) -> Path:
         """Return the file of what a cell or a trial found and took."""
-        return self.of(job) / (TRIAL if isinstance(job, Trial) else CELL)
+        return self.of(one) / (TRIAL if isinstance(one, Trial) else CELL)
 
-    def is_finished(self, job: Cell | Trial) -> bool:
+    def is_finished(self, one: Cell | Trial) -> bool:
         """Whether a cell has been scored, or a trial validated; its result is written last."""
-        return self.result(job).is_file()
+        return self.result(one).is_file()
 
 
 def source_sha256(card: Card, method: str) -> str:

@@ -23,9 +23,9 @@ GROUPS, COLUMNS, VALUES = "groups", "columns", "values"
 
 def finished(study: Study, folders: Folders) -> Iterator[tuple[Cell | Trial, dict[str, Any]]]:
     """Yield the trials and cells of a study that are finished, with what they were given, found and took."""
-    for job in study.jobs:
-        if folders.is_finished(job):
-            yield job, json.loads(folders.result(job).read_text())
+    for one in study.work:
+        if folders.is_finished(one):
+            yield one, json.loads(folders.result(one).read_text())
 
 
 def tried(study: Study, folders: Folders, cell: Cell) -> dict[int, float]:

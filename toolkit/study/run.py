@@ -23,7 +23,7 @@ from toolkit.told import Told
 def run_study(
     study: Study, on: Ground, subsets: Subsets, folder: RunFolder, workers: Workers, told: Told
 ) -> dict[str, str]:
-    """Run what is not finished and return the errors, {job: error}; those jobs are tried again by the next run.
+    """Run what is not finished and return the errors, {name: error}; what failed is tried again by the next run.
 
     Raises `UserError` before it writes where the folder holds something else.
     """
@@ -35,11 +35,11 @@ def run_study(
     seconds = foreseen(study, on, subsets, folders)
 
     def run(stage: Stage) -> dict[str, str]:
-        if not stage.jobs:
+        if not stage.calls:
             return {}
-        told.stage(f"{stage.title}: {len(stage.jobs)} to do, {len(stage.kept)} done before")
+        told.stage(f"{stage.title}: {len(stage.calls)} to do, {len(stage.kept)} done before")
         return run_cells(
-            stage.jobs, workers, told, lambda name: stage.kinds[name],
+            stage.calls, workers, told, lambda name: stage.kinds[name],
             lambda name: seconds.get(stage.kinds[name]), stage.kept,
         )  # fmt: skip
 
@@ -56,11 +56,11 @@ def check_resumable(study: Study, on: Ground, folders: Folders) -> None:
 
 
 def _check_sources(study: Study, folders: Folders) -> None:
-    for job, result in finished(study, folders):
-        now, before = study.source_of(job), result.get("source_sha256")
+    for one, result in finished(study, folders):
+        now, before = study.source_of(one), result.get("source_sha256")
         if now != before:
             raise UserError(
-                f"{job.name} was made with another backbone: the hash of what it begins with is {before} there, "
+                f"{one.name} was made with another backbone: the hash of what it begins with is {before} there, "
                 f"{now} now. Name the backbone that it was made with, or study into another folder."
             )
 
@@ -96,8 +96,8 @@ def _portable(about: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def _forget_runs(study: Study, folders: Folders) -> None:
     """Remove the checkpoints of what was tried and not chosen, and those that a kill left of finished cells."""
-    for job in study.jobs:
-        cell = job.cell if isinstance(job, Trial) else job
-        lost = isinstance(job, Trial) and folders.is_finished(job) and job.number != choice(study, folders, cell)
+    for one in study.work:
+        cell = one.cell if isinstance(one, Trial) else one
+        lost = isinstance(one, Trial) and folders.is_finished(one) and one.number != choice(study, folders, cell)
         if lost or folders.is_finished(cell):
-            shutil.rmtree(folders.of(job) / RUN, ignore_errors=True)
+            shutil.rmtree(folders.of(one) / RUN, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What there is to do of a study: jobs in three stages, each of which needs the one before."""
+"""What there is to do of a study, in three stages, each of which needs the one before: features, trials, cells."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from functools import partial
 
 from toolkit.config import FinetuneSettings
 from toolkit.errors import UserError
-from toolkit.fan_out import Cell as Job
+from toolkit.fan_out import Call
 from toolkit.split import PARTS
 from toolkit.study.cells import Groups, baseline_cell, features_cell, network_cell, there_are_features, trial_cell
 from toolkit.study.ground import Ground
@@ -17,17 +17,19 @@ from toolkit.study.subsets import Subsets
 
 @dataclass(frozen=True)
 class Stage:
-    """Jobs that need nothing of each other; those `kept` are finished. `kinds` has those that take about as long."""
+    """Work in pieces that need nothing of each other, by name: what there is to call, of what kind all pieces are, and
+    those `kept`, which are finished. Pieces of a kind take about as long.
+    """
 
     title: str
-    jobs: Mapping[str, Job]
+    calls: Mapping[str, Call]
     kinds: Mapping[str, str]
     kept: tuple[str, ...] = ()
 
 
 def features_stage(study: Study, on: Ground, subsets: Subsets, folders: Folders) -> Stage:
-    """Return the jobs that compute what the networks to do will find in the cache."""
-    jobs: dict[str, Job] = {}
+    """Return what computes that which the networks to do will find in the cache."""
+    calls: dict[str, Call] = {}
     kinds: dict[str, str] = {}
     kept: list[str] = []
     for cell in cells_to_do(study, folders):
@@ -44,32 +46,32 @@ def features_stage(study: Study, on: Ground, subsets: Subsets, folders: Folders)
                 if there_are_features(settings, part, number):
                     kept.append(name)
                 else:
-                    jobs[name] = partial(features_cell, settings, part, number)
-    return Stage("features that stay as they are", jobs, kinds, tuple(kept))
+                    calls[name] = partial(features_cell, settings, part, number)
+    return Stage("features that stay as they are", calls, kinds, tuple(kept))
 
 
 def features_kind(cell: Cell) -> str:
-    """Return what the jobs are called that compute the features of a cell."""
+    """Return of what kind it is to compute the features of a cell."""
     return f"features, {cell.method}, {cell.backbone}"
 
 
 def trials_stage(study: Study, subsets: Subsets, folders: Folders) -> Stage:
-    """Return the jobs that try settings, for every method and budget of which there are several."""
+    """Return the trials of settings, for every method and budget of which there are several."""
     trials = trials_to_do(study, folders)
-    jobs = {
+    calls = {
         trial.name: partial(trial_cell, _settings(study, trial), groups_of(subsets, trial.cell), folders.of(trial))
         for trial in trials
     }
     every = {trial.name: trial for cell in study.cells for trial in study.trials(cell)}
     kept = tuple(name for name, trial in every.items() if folders.is_finished(trial))
-    return Stage("trying settings", jobs, {name: trial.kind for name, trial in every.items()}, kept)
+    return Stage("trying settings", calls, {name: trial.kind for name, trial in every.items()}, kept)
 
 
 def cells_stage(study: Study, subsets: Subsets, folders: Folders) -> Stage:
-    """Return the jobs of the cells, each with the settings that validated best."""
-    jobs = {cell.name: _job(study, subsets, folders, cell) for cell in cells_to_do(study, folders)}
+    """Return the cells, each with the settings that validated best."""
+    calls = {cell.name: _call(study, subsets, folders, cell) for cell in cells_to_do(study, folders)}
     kept = tuple(cell.name for cell in study.cells if folders.is_finished(cell))
-    return Stage("cells", jobs, {cell.name: cell.kind for cell in study.cells}, kept)
+    return Stage("cells", calls, {cell.name: cell.kind for cell in study.cells}, kept)
 
 
 def groups_of(subsets: Subsets, cell: Cell) -> Groups:
@@ -98,7 +100,7 @@ def _settings(study: Study, trial: Trial) -> FinetuneSettings:
     return study.settings_of(trial.cell, study.ladder[trial.cell.method][trial.number])
 
 
-def _job(study: Study, subsets: Subsets, folders: Folders, cell: Cell) -> Job:
+def _call(study: Study, subsets: Subsets, folders: Folders, cell: Cell) -> Call:
     groups, folder = groups_of(subsets, cell), folders.of(cell)
     if cell.method in study.baselines:
         settings = study.settings.model_copy(update={"labels": cell.labels, "seed": cell.seed})
