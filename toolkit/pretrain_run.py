@@ -103,7 +103,7 @@ def run_pretrain(settings: PretrainSettings, folder: RunFolder, told: Told) -> P
         found = held_out_scores(ready.recipe, model, ready.unseen, ready.normalisation, settings.batch_size)
         scores |= {f"held-out {name}": round(score, 4) for name, score in found.items()}
     data = {"worlds": _listed(ready.sources), "held_out": _listed(ready.held_out)}
-    _saved(backbone, _card(settings, ready.recipe, ready.normalisation, data, scores), model, settings)
+    _save(backbone, _card(settings, ready.recipe, ready.normalisation, data, scores), model, settings)
     if ready.unseen:
         stores = [source.store for source in ready.held_out]
         write_examinations(folder.path, model, ready.normalisation, stores, told)
@@ -244,11 +244,10 @@ def phase_of(settings: PretrainSettings) -> Phase | None:
     return Phase(settings.first_steps * together, settings.first_batches) if settings.first_steps else None
 
 
-def _saved(folder: Path, card: Card, model: Pretraining, settings: PretrainSettings) -> Path:
+def _save(folder: Path, card: Card, model: Pretraining, settings: PretrainSettings) -> None:
     with whole_folder(folder) as temporary:
         modules, teachers = ({str(k): v for k, v in kept.items()} for kept in (model.pretexts, model.teachers))
         card = save_backbone(temporary, card, model.backbone, modules, teachers)
         recipe = recipe_text(card, settings)
         write_text(temporary / "recipe.yaml", recipe)
         write_text(temporary / "README.md", card_text(card))
-    return folder

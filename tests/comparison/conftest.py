@@ -7,7 +7,7 @@ import pytest
 
 from toolkit.comparison.plan import Comparison
 from toolkit.comparison.run import run_comparison
-from toolkit.comparison.settings import planned
+from toolkit.comparison.settings import Asked, planned
 from toolkit.comparison.table import Table
 from toolkit.runfolder import RunFolder
 from toolkit.told import Told
@@ -20,7 +20,7 @@ def tiny_plan(tiny_world: Path) -> Callable[..., Comparison]:
     """Plan a comparison of these pretexts: three steps of masked, one seed, the hurricane task."""
 
     def plan(*pretexts: str, tasks: tuple[str, ...] = ("hurricane",), seeds: int = 1) -> Comparison:
-        return planned([tiny_world], tiny_world, pretexts, tasks, seeds, steps=3, overrides=TINY)
+        return planned(Asked((tiny_world,), tiny_world, pretexts, tasks, seeds, 3), TINY)
 
     return plan
 

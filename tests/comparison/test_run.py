@@ -12,7 +12,7 @@ from toolkit.comparison import run as run_module
 from toolkit.comparison.cells import pretrain_cell
 from toolkit.comparison.plan import Folders, Work
 from toolkit.comparison.run import plan_of, run_comparison
-from toolkit.comparison.settings import planned
+from toolkit.comparison.settings import Asked, planned
 from toolkit.comparison.table import COLUMNS
 from toolkit.errors import UserError
 from toolkit.evaluate_run import recorded, recorded_task
@@ -100,7 +100,7 @@ def test_other_settings_do_not_go_on(done, compared, tiny_world: Path) -> None:
     ):
         shape = ("dim=16", "depth=1", "heads=2", "batch_size=4", *words)
         own = ("probe.limit_batches=2", *(("probe.batch_size=4",) if words else ()))
-        other = planned([tiny_world], tiny_world, ("masked",), ("hurricane",), 1, 3, None, (*shape, *own))
+        other = planned(Asked((tiny_world,), tiny_world, ("masked",), ("hurricane",), 1, 3), (*shape, *own))
         with pytest.raises(UserError, match=said):
             compared(other, folder, resume=True)
 
@@ -198,7 +198,7 @@ def test_what_cannot_begin_removes_nothing(tiny_world: Path, tmp_path: Path) -> 
     """A comparison that is to be overwritten stays where the new one cannot begin."""
     folder = tmp_path / "run"
     write_text(folder / "config.yaml", MARK)
-    comparison = planned([tiny_world], tiny_world, ["masked"], ["hurricane"], 1, labels=999)
+    comparison = planned(Asked((tiny_world,), tiny_world, ("masked",), ("hurricane",), 1, labels=999))
     with pytest.raises(UserError, match=r"No task can be probed:\nhurricane: --labels 999 asks for more than the"):
         run_comparison(comparison, RunFolder(folder, False, True, ()), 1, Told())
     assert (folder / "config.yaml").read_text() == MARK

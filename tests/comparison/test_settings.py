@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.comparison.settings import changed_settings, planned
+from toolkit.comparison.settings import Asked, changed_settings, planned
 from toolkit.config import FinetuneSettings
 from toolkit.errors import UserError
 from toolkit.files import write_json
@@ -12,7 +12,7 @@ from toolkit.pretexts.known import pretext_names
 
 def _plan(world: Path, *overrides: str, **given: object):
     asked = {"pretexts": ("masked",), "tasks": ("hurricane", "extremes"), "seeds": 2} | given
-    return planned([world], world, overrides=overrides, **asked)
+    return planned(Asked((world,), world, **asked), overrides)
 
 
 def test_overrides_go_to_pretrainings_probes_and_single_tasks(tiny_world: Path) -> None:

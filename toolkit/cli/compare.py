@@ -38,7 +38,7 @@ def compare(
     task_world: TaskWorld = None,
     pretext: Pretexts = None,
     task: Tasks = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How often everything is done, with seeds 0, 1, ...")] = 3,
+    seeds: options.Seeds = 3,
     steps: Annotated[
         int | None,
         typer.Option(min=1, help="Steps of `masked`; the others get as many operations, whatever steps that makes."),
@@ -46,17 +46,11 @@ def compare(
     labels: Annotated[
         int | None, typer.Option(min=1, help="How many labelled groups a probe is trained on; all by default.")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="How many cells run at a time, with one thread each.")] = 1,
+    jobs: options.Jobs = 1,
     out: options.Out = Path("runs/comparison"),
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the comparison in the folder; what is finished stays.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Remove the comparison in the folder and begin again.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what there is to do and what is done; write nothing but the cache.")
-    ] = False,
+    resume: options.Resume = False,
+    overwrite: options.Overwrite = False,
+    dry_run: options.DryRun = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
@@ -67,11 +61,12 @@ def compare(
     """
     from toolkit.comparison.plan import Folders
     from toolkit.comparison.run import plan_of, run_comparison
-    from toolkit.comparison.settings import check_finished, planned
+    from toolkit.comparison.settings import Asked, check_finished, planned
     from toolkit.report.comparison import write_pages
     from toolkit.runfolder import RunFolder, check_settings
 
-    comparison = planned(world or (), task_world, pretext or (), task or (), seeds, steps, labels, overrides or ())
+    asked = Asked(tuple(world or ()), task_world, tuple(pretext or ()), tuple(task or ()), seeds, steps, labels)
+    comparison = planned(asked, overrides or ())
     folder = out or Path("runs/comparison")
     with told(quiet, verbose) as listener:
         if dry_run:

@@ -14,8 +14,13 @@ Precision = Annotated[str | None, typer.Option("--precision", help="no, bf16 or 
 BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Windows per batch, in each process.")]
 Rate = Annotated[float | None, typer.Option("--lr", help="Peak learning rate.")]
 Threads = Annotated[int | None, typer.Option("--threads", help="Processor threads; 0 leaves torch's own choice.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove the run in the folder and begin again.")]
+Seeds = Annotated[int, typer.Option(min=1, help="How often everything is done, with seeds 0, 1, ...")]
+Jobs = Annotated[int, typer.Option(min=1, help="How many cells run at a time, with one thread each.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is in the folder; what is finished stays.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove what was done in the folder and begin again.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what there is to do and what that takes; write nothing but the cache.")
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show the warnings of libraries.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print results as JSON.")]

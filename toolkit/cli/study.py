@@ -45,15 +45,8 @@ Ladder = Annotated[
 SubsetsFile = Annotated[
     Path | None, typer.Option("--subsets", metavar="FILE", help="The subsets.json of another study, to be used again.")
 ]
-Seeds = Annotated[int, typer.Option(min=1, help="Subsets and trainings of every cell, seeds 0, 1, ...")]
 Tries = Annotated[int, typer.Option(min=1, help="Settings tried for every method and budget; validation chooses.")]
-Jobs = Annotated[int, typer.Option(min=1, help="How many cells run at a time, with one thread each.")]
 Backend = Annotated[str, typer.Option(help="loky (this machine) or dask (a cluster).")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the study in the folder; what is finished stays.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove the study in the folder and begin again.")]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what there is to do, what is done, and how long it takes.")
-]
 Scheduler = Annotated[str | None, typer.Option(metavar="ADDRESS", help="Of the dask scheduler, tcp://HOST:8786.")]
 
 
@@ -65,19 +58,19 @@ def study(
     labels: Labels = None,
     methods: Methods = None,
     backbones: Backbones = None,
-    seeds: Seeds = 5,
+    seeds: options.Seeds = 5,
     tries: Tries = 2,
     ladder: Ladder = None,
     subsets: SubsetsFile = None,
     world: options.World = None,
     data: options.Data = None,
     out: options.Out = None,
-    jobs: Jobs = 1,
+    jobs: options.Jobs = 1,
     backend: Backend = "loky",
     scheduler: Scheduler = None,
-    resume: Resume = False,
-    overwrite: Overwrite = False,
-    dry_run: DryRun = False,
+    resume: options.Resume = False,
+    overwrite: options.Overwrite = False,
+    dry_run: options.DryRun = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,

@@ -31,7 +31,7 @@ Compare = Annotated[bool | None, typer.Option("--compare/--no-compare", help="Tr
 Baselines = Annotated[
     bool | None, typer.Option("--baselines/--no-baselines", help="Fit the task's baselines too; the default.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take; write nothing but the cache.")]
+
 Pretexts = Annotated[list[str] | None, typer.Option(metavar="NAME[=WEIGHT]", help="Objective; may be repeated.")]
 Worlds = Annotated[list[Path] | None, typer.Option(help="World folder; may be repeated.")]
 Recipe = Annotated[
@@ -70,7 +70,7 @@ def finetune(
     threads: options.Threads = None,
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,
-    dry_run: DryRun = False,
+    dry_run: options.DryRun = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
@@ -120,7 +120,7 @@ def pretrain(
     threads: options.Threads = None,
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,
-    dry_run: DryRun = False,
+    dry_run: options.DryRun = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,

@@ -1,6 +1,7 @@
 """From what a user asks for to the settings of a comparison, refused where its parts do not fit together."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,24 +26,32 @@ ALIKE = ("variables", "frames", "window", "backbone", "patch", "dim", "depth", "
 ONE_THREAD: Mapping[str, Any] = {"threads": 1, "workers": 0}
 
 
-def planned(
-    worlds: Sequence[Path],
-    task_world: Path | None,
-    pretexts: Sequence[str],
-    tasks: Sequence[str],
-    seeds: int,
-    steps: int | None = None,
-    labels: int | None = None,
-    overrides: Sequence[str] = (),
-) -> Comparison:
-    """Return a comparison; without names it is one of all installed pretexts, on all tasks that the backbone fits.
+@dataclass(frozen=True)
+class Asked:
+    """What is to be compared, as a user says it.
+
+    `worlds` are pretrained on, probes see the `task_world`. No pretexts are all that are installed, no tasks all that
+    the backbone fits. `steps` of the reference and `labels` of a probe are the settings' own where they are None.
+    """
+
+    worlds: tuple[Path, ...] = ()
+    task_world: Path | None = None
+    pretexts: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    seeds: int = 3
+    steps: int | None = None
+    labels: int | None = None
+
+
+def planned(asked: Asked, overrides: Sequence[str] = ()) -> Comparison:
+    """Return a comparison, its settings with those of `overrides`.
 
     `overrides` are KEY=VALUE of `toolkit pretrain`; those of one pretext's pretrainings begin with its name and a dot,
     those of the probes with "probe.", those of the probes of one task, its options among them, with the task's name.
     Raises `UserError` for what is unknown, does not fit, or is not for an override to say.
     """
-    names = tuple(dict.fromkeys(pretexts)) or pretext_names()
-    chosen = _called(tasks)
+    names = tuple(dict.fromkeys(asked.pretexts)) or pretext_names()
+    chosen = _called(asked.tasks)
     words, of = _sorted_out(overrides, (PROBE, *names, *(chosen or task_names())))
     of_pretext, of_task = ({name: of[name] for name in of if (name in names) == pretext} for pretext in (True, False))
     shared = of_task.pop(PROBE, [])
@@ -50,22 +59,23 @@ def planned(
     for name, alone in of_pretext.items():
         check_free("compare", alone, (*OWN, *ALIKE), f"{name}.")
     check_free("compare", [*shared, *(word for own in of_task.values() for word in own)], PROBES_OWN, f"{PROBE}.")
-    for world in (*worlds, *([task_world] if task_world else [])):
+    for world in (*asked.worlds, *([asked.task_world] if asked.task_world else [])):
         field_file(world)
-    given = {"worlds": [w.resolve() for w in worlds] or None, "max_steps": steps, "pretext": dict.fromkeys(names, 1.0)}
+    worlds = [world.resolve() for world in asked.worlds] or None
+    given = {"worlds": worlds, "max_steps": asked.steps, "pretext": dict.fromkeys(names, 1.0)}
     pretrain, *own = (
         configured(PretrainSettings, None, (*words, *more), given, ONE_THREAD) for more in ((), *of_pretext.values())
     )
-    _check_pretexts(pretrain, names, named=bool(pretexts))
+    _check_pretexts(pretrain, names, named=bool(asked.pretexts))
     probes = {}
     for called, name in (chosen or _fitting(pretrain)).items():
-        task, settings = _probe(name, task_world, labels, (*shared, *of_task.get(called, ())))
+        task, settings = _probe(name, asked, (*shared, *of_task.get(called, ())))
         if why := _unfit(task, pretrain):
             raise UserError(f"The task {task.name} {why}.")
         probes[task.name] = settings
     if not probes:
         raise UserError("No installed task looks at the variables and frames of this backbone. Name one with --task.")
-    return Comparison(pretrain, probes, names, seeds, dict(zip(of_pretext, own, strict=True)))
+    return Comparison(pretrain, probes, names, asked.seeds, dict(zip(of_pretext, own, strict=True)))
 
 
 def check_finished(comparison: Comparison, folders: Folders) -> None:
@@ -116,11 +126,10 @@ def _check_pretexts(settings: PretrainSettings, names: Sequence[str], named: boo
         raise UserError(f"There are options for {', '.join(stray)}, but it is not among the pretexts compared.")
 
 
-def _probe(
-    name: str, world: Path | None, labels: int | None, overrides: Sequence[str]
-) -> tuple[Task, FinetuneSettings]:
-    given = {"world": world and world.resolve(), "method": PROBE, "compare": False, "baselines": False}
-    first = ("threads=1", *([] if labels is None else [f"labels={labels}"]))
+def _probe(name: str, asked: Asked, overrides: Sequence[str]) -> tuple[Task, FinetuneSettings]:
+    world = asked.task_world and asked.task_world.resolve()
+    given = {"world": world, "method": PROBE, "compare": False, "baselines": False}
+    first = ("threads=1", *([] if asked.labels is None else [f"labels={asked.labels}"]))
     return task_and_settings(name, None, (*first, *overrides), given)
 
 

@@ -54,13 +54,13 @@ class Report:
         }
 
 
-def check_named(name: str, overrides: Sequence[str] = (), told: Told | None = None) -> Report:
+def check_named(name: str, overrides: Sequence[str] = ()) -> Report:
     """Check the installed task called `name`, or that of a Python file, under KEY=VALUE options and settings.
 
     Settings are those of `toolkit finetune`, such as world=FOLDER or data=FILE. Raises `UserError` where the task or
     the settings cannot be loaded.
     """
-    return check_task(*task_and_settings(name, overrides=overrides), told or Told())
+    return check_task(*task_and_settings(name, overrides=overrides), Told())
 
 
 def check_task(task: Task, settings: FinetuneSettings, told: Told) -> Report:

@@ -69,10 +69,10 @@ class Outcome:
     seconds: float = 0.0
 
 
-def outcomes(subject: Subject, rules: tuple[Rule, ...] = RULES) -> Iterator[Outcome]:
+def outcomes(subject: Subject) -> Iterator[Outcome]:
     """Yield what becomes of each rule; one that needs a rule that is not kept is not run."""
     kept: set[str] = set()
-    for rule in rules:
+    for rule in RULES:
         if not kept.issuperset(rule.needs):
             yield Outcome(rule, "not run")
             continue

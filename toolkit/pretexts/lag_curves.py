@@ -102,14 +102,14 @@ def relative_slope(means: Array, lags: Lags) -> Array:
     return np.asarray(means[..., lags.upper] @ weights / means[..., lags.middle])
 
 
-def slopes(curves: Curves, seed: int = 0) -> dict[str, float | None]:
+def slopes(curves: Curves) -> dict[str, float | None]:
     """Return the relative slopes of the feature distance and of l2, per day, and their ratio, with 95 % intervals.
 
     A ratio above 1 says that the feature distance still grows where l2 has saturated; None stands for a ratio that is
     unbounded because l2 does not grow. Windows are resampled, as if each were independent of the others.
     """
     n = len(curves.feature)
-    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLED)
+    counts = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), RESAMPLED)
     weights = np.concatenate([np.ones((1, n)), counts]) / n
     feature, field = (relative_slope(weights @ values, curves.lags) for values in (curves.feature, curves.fields["l2"]))
     with np.errstate(divide="ignore"):

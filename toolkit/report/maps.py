@@ -82,12 +82,12 @@ def draw_ground(axes: Axes, box: Box, coastlines: bool) -> None:
         axis.set_major_formatter(FuncFormatter(name))
 
 
-def _east_west(longitude: float, _: int | None = None) -> str:
+def _east_west(longitude: float, _: int) -> str:
     east = (longitude + 180.0) % 360.0 - 180.0
     return f"{abs(east):g}°{'' if east in (0, -180) else 'E' if east > 0 else 'W'}"
 
 
-def _north_south(latitude: float, _: int | None = None) -> str:
+def _north_south(latitude: float, _: int) -> str:
     return f"{abs(latitude):g}°{'' if latitude == 0 else 'N' if latitude > 0 else 'S'}"
 
 
