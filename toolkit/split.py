@@ -111,7 +111,7 @@ class ByBlock:
 
 @dataclass(frozen=True)
 class ByGroup:
-    """Whole groups, drawn by hash: of every twenty five are the test and three validate."""
+    """Whole groups, drawn by a hash of their name: of every twenty, five test and three validate."""
 
     seed: int = 0
 
