@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -59,8 +60,14 @@ ROOMS = (
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 
 
+@cache
 def _sources(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
@@ -89,7 +96,7 @@ def test_imports_point_up_the_list_of_rooms() -> None:
     """No module imports from a room that comes after its own."""
     wrong = []
     for path in _sources("toolkit"):
-        for name in _imported(ast.parse(path.read_text())):
+        for name in _imported(_tree(path)):
             package, _, rest = name.partition(".")
             room = rest.split(".")[0]
             if package == "toolkit" and room in LEVEL and LEVEL[room] > LEVEL.get(_room(path), 0):
@@ -102,7 +109,7 @@ def test_the_toolkit_imports_no_task() -> None:
     wrong = [
         f"{path.relative_to(ROOT)} imports {name}"
         for path in _sources("toolkit")
-        for name in _imported(ast.parse(path.read_text()))
+        for name in _imported(_tree(path))
         if name.split(".")[0] == "tasks"
     ]
     assert not wrong
@@ -114,7 +121,7 @@ def test_no_task_is_treated_by_its_name() -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in _sources("toolkit")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(_tree(path))
         if isinstance(node, ast.Compare | ast.MatchValue)
         and any(isinstance(part, ast.Constant) and part.value in names for part in ast.walk(node))
     ]
@@ -126,12 +133,11 @@ def test_files_and_functions_are_short(folder: str) -> None:
     """No file and no function is longer than one can see through."""
     wrong = []
     for path in _sources(folder):
-        text = path.read_text()
-        if (lines := len(text.splitlines())) > LONGEST_FILE:
+        if (lines := len(path.read_text().splitlines())) > LONGEST_FILE:
             wrong.append(f"{path.relative_to(ROOT)}: {lines} lines")
-        functions = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef))
-        lengths = {function.name: function.end_lineno - function.lineno + 1 for function in functions}
-        wrong += [f"{path.relative_to(ROOT)}: {f} has {n} lines" for f, n in lengths.items() if n > LONGEST_FUNCTION]
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, ast.FunctionDef) and (lines := node.end_lineno - node.lineno + 1) > LONGEST_FUNCTION:
+                wrong.append(f"{path.relative_to(ROOT)}: {node.name} has {lines} lines")
     assert not wrong
 
 

@@ -85,7 +85,7 @@ class Network(nn.Module):
 
 @dataclass(frozen=True)
 class Wishes:
-    """The shape that was asked for; a kind heeds what it leaves open."""
+    """The shape asked for; a kind follows it in all that it does not fix itself."""
 
     patch: int
     dim: int

@@ -116,8 +116,7 @@ def _statistics_findings(
     findings = []
     if units and units != wanted:
         findings.append(Finding(file, name, None, 1, f"units '{units}' instead of '{wanted}'", "Convert them."))
-    count, has_mean = int(moments.count[0]), float(moments.mean[0])
-    has_deviation = float(np.sqrt(moments.squares[0] / max(count, 1)))
+    count, has_mean, has_deviation = int(moments.count[0]), float(moments.mean[0]), float(moments.deviation[0])
     ratio = has_deviation / deviation
     if count and (not 1 / LARGEST_RATIO < ratio < LARGEST_RATIO or abs(has_mean - mean) > LARGEST_RATIO * deviation):
         problem = f"mean {has_mean:.3g}, deviation {has_deviation:.3g} instead of {mean:.3g}, {deviation:.3g}"
