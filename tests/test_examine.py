@@ -59,3 +59,11 @@ def test_an_examination_goes_on(tiny_world: Path, other_tiny_world: Path, tmp_pa
     assert (folder.path / "inpaint" / "own.txt").exists()
     with pytest.raises(UserError, match="is not empty"):
         run_examine(str(backbone), [other_tiny_world], Settings(), folder, Told())
+
+
+def test_a_pretext_whose_weights_were_not_kept_is_named(random_backbone: Path) -> None:
+    """A backbone that lacks the weights of one of its pretexts cannot be examined."""
+    backbone = load_backbone(random_backbone)
+    kept = {name: weights for name, weights in backbone.pretexts.items() if name != "masked"}
+    with pytest.raises(UserError, match="has no weights for its pretext 'masked'"):
+        pretraining_of(replace(backbone, pretexts=kept))

@@ -219,6 +219,14 @@ def test_gaps_are_said_and_an_empty_time_has_no_rows(run: Path, tmp_path: Path) 
     assert "33 % of the values are missing" in text
 
 
+def test_a_region_between_the_points_of_the_grid_is_refused(run: Path, tmp_path: Path) -> None:
+    """Where the model's grid has no point in the region, that is said with its spacing."""
+    ds = fields(spacing=1.5).sel(latitude=slice(6, 1), longitude=slice(1, 6))
+    with pytest.raises(UserError, match=r"out\.nc covers no point of the model's 7\.5 degree grid"):
+        predict(run, ds, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_but_nan_is_refused(run: Path, tmp_path: Path) -> None:
     """Fields without a single value end in an error and leave nothing behind."""
     ds = (fields() * np.nan).assign_attrs(missing_data="NaN marks gaps")

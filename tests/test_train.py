@@ -180,6 +180,13 @@ def test_a_run_without_a_checkpoint_begins_anew(tmp_path: Path) -> None:
     assert [line["step"] for line in lines(tmp_path)] == list(range(20))
 
 
+def test_processes_that_find_different_checkpoints_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts that do not share the run's folder are told so, with the steps that each has done."""
+    monkeypatch.setattr("toolkit.train.Accelerator.gather", lambda _self, _step: torch.tensor([8, 0]))
+    with pytest.raises(UserError, match=r"do not find the same checkpoint in .*: the steps done are \[8, 0\]"):
+        train(Line(), batch, losses, schedule(), Run(tmp_path, resume=True))
+
+
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     """Resuming with other weights names the checkpoint; so does a damaged one."""
     train(Line(), batch, losses, schedule(), Run(tmp_path))

@@ -194,6 +194,15 @@ def test_tasks_are_listed_and_broken_ones_are_told(command, monkeypatch: pytest.
     assert listed["broken"] == ["The task 'rain' does not load: ImportError."]
 
 
+def test_the_doctor_finds_a_cache_that_cannot_be_written(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder is named, and how to set another."""
+    monkeypatch.setattr("toolkit.doctor.os.access", lambda *_: False)
+    answer = command("doctor")
+    assert answer.exit_code == 1
+    assert "WRONG  cache" in answer.stdout
+    assert "cannot be written: set TOOLKIT_CACHE to a folder of yours." in answer.stderr
+
+
 def test_the_doctor_finds_edited_weights(command, monkeypatch, tmp_path: Path, random_backbone: Path) -> None:
     """A shipped backbone whose weights were changed is named, and the exit code is 1."""
     import shutil

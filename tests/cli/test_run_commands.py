@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xarray as xr
@@ -9,6 +10,7 @@ import yaml
 from tasks.hurricane.baselines import BASELINES
 from toolkit.backbones.weights import load_backbone
 from toolkit.data.world_identity import made_by
+from toolkit.predict import PredictResult
 from toolkit.runfolder import MARK
 
 
@@ -163,6 +165,7 @@ def test_all_wrong_settings_are_told_before_anything_begins(finetune, tmp_path: 
         (("--backbone", "shalow"), "No backbone 'shalow'."),
         (("--labels", "5000"), "--labels 5000 asks for more than the 12 labelled groups"),
         (("--device", "cuda"), "There is no CUDA device"),
+        (("--precision", "fp16"), "fp16 needs a CUDA device"),
         (("--resume", "--overwrite"), "give one of them"),
         (("not-a-setting",), "'not-a-setting' is not KEY=VALUE"),
     ],
@@ -232,9 +235,33 @@ def test_fields_of_a_finer_grid_are_brought_to_the_backbones(
 def test_a_folder_that_is_no_run_is_refused(command, tmp_path: Path, name: str) -> None:
     """Commands on a finished run say what is missing in a folder that is none, and in one that is not there."""
     assert "config.yaml is missing" in command(name, tmp_path).stderr
+    for content, said in (("seed: [", "config.yaml is not YAML"), ("seed: 0", "does not say which task it is of")):
+        (tmp_path / "config.yaml").write_text(content)
+        assert said in command(name, tmp_path).stderr
     answer = command(name, tmp_path / "nothing")
     assert answer.exit_code == 1
     assert "There is no run folder" in answer.stderr
+
+
+def test_thresholds_are_numbers_with_or_without_a_name(
+    command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--threshold` may be repeated with names; what is no number is refused before the model is looked for."""
+    asked: list[dict[str, float]] = []
+
+    def predict(*given: Any) -> PredictResult:
+        asked.append(given[-1].thresholds)
+        return PredictResult(tmp_path, 0, 0, {}, ())
+
+    monkeypatch.setattr("toolkit.predict_run.predict_run", predict)
+    (tmp_path / "config.yaml").write_text("task: hurricane")
+    words = ("predict", tmp_path, "--out", tmp_path / "out", "-q")
+    assert command(*words, "--threshold", "0.3").exit_code == 0
+    assert command(*words, "--threshold", "heat=.2", "--threshold", "blocking=1").exit_code == 0
+    refused = command(*words, "--threshold", "heat=much")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "--threshold heat=much is no number, nor NAME=NUMBER" in refused.stderr
+    assert asked == [{"": 0.3}, {"heat": 0.2, "blocking": 1.0}]
 
 
 def test_a_weight_that_is_no_number_is_told(command, tiny_world: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from toolkit.conformance import problems
 from toolkit.conformance.problems import Problem, Stopped, at
 from toolkit.errors import UserError
 
@@ -46,6 +47,14 @@ def test_an_installed_plug_in_is_no_library(tmp_path: Path, package: str, is_lib
     exec(compile(file.read_text(), str(file), "exec"), space)
     said = _problem(space["encode"]).remedy
     assert (said == "Mend `encode` in task.py, line 2.") != is_library
+
+
+def test_where_no_line_is_the_plug_in_s_what_it_is_given_is_asked_for() -> None:
+    """A function of the toolkit itself, called with what it cannot take, has no line to mend."""
+    call = compile("with at('encode'):\n    {}['rain']", problems.__file__, "exec")
+    with pytest.raises(Stopped) as stopped:
+        exec(call, {"at": at})
+    assert stopped.value.problem.remedy == "Mend the function, or what it is given."
 
 
 def test_the_first_problem_is_kept() -> None:
