@@ -9,7 +9,6 @@ import pandas as pd
 
 from toolkit.data.label_kinds import KINDS
 from toolkit.data.label_maps import open_label_maps
-from toolkit.errors import UserError
 
 CENTRES = tuple(product((-52.5, -22.5, 22.5, 52.5), np.arange(0, 360, 45.0)))
 """Windows of 45 degrees about these places cover all but the polar caps, twice where the latitudes overlap."""
@@ -23,14 +22,12 @@ def rows_for(leads: Sequence[int]) -> Callable[[Path], pd.DataFrame]:
 
     One analysis a day is taken, the first of which a later map is known at one of the leads. A row is a window of it:
     time, latitude and longitude of its middle, and group, the five days (pentad) it falls into, so that maps of one
-    and the same event seldom count as two. The function raises `UserError` where no map is known.
+    and the same event seldom count as two.
     """
 
     def rows(path: Path) -> pd.DataFrame:
         maps = open_label_maps(path, KINDS)
         known = maps["time"].to_numpy().astype("datetime64[s]")
-        if not len(known):
-            raise UserError(f"{path} holds no label map.")
         analyses = np.unique(np.concatenate([known - np.timedelta64(lead, "D") for lead in leads]))
         days = analyses.astype("datetime64[D]")
         first = analyses[np.unique(days, return_index=True)[1]]

@@ -43,15 +43,6 @@ def test_pentads_are_five_days(labelled: Path) -> None:
     assert rows["group"].str.match(r"2001-pentad\d\d$").all()
 
 
-def test_a_file_without_a_map_is_refused(labelled: Path) -> None:
-    """It is named where it holds no time at all."""
-    with xr.open_dataset(labelled) as maps:
-        none = maps.isel(time=slice(0)).drop_encoding().load()
-    none.to_netcdf(labelled.with_name("none.nc"))
-    with pytest.raises(UserError, match=r"none\.nc holds no label map"):
-        rows_for((1,))(labelled.with_name("none.nc"))
-
-
 @pytest.mark.parametrize("lead", [-1, 11, (), (0, 40)])
 def test_a_lead_that_is_none_is_refused(lead: object) -> None:
     """Leads are whole days from 0 to 10."""
