@@ -39,8 +39,9 @@ class Metric:
 
     `meaning` says it to a reader in a short plain phrase: "share of storms that are found". `finish` takes the totals
     by column, each of any one shape (...), and returns the scores (...), NaN where the score is undefined. `limits`
-    are the lowest and the highest value it can take; intervals are kept within them. `weighed` (sums, weights) is a
-    quicker way to what `finish` makes of the totals, for sums of many columns.
+    are the lowest and the highest value it can take; intervals are kept within them. `weighed` (sums, weights) is for
+    scores that take more than the totals of what is drawn: from sums by group and weights (draws, groups) it returns
+    the scores (draws,), equal to `finish` where each group counts once.
     """
 
     name: str
@@ -66,8 +67,7 @@ class Metric:
         """Return one score per row of weights (draws, groups): the score of the groups counted that often."""
         if self.weighed is not None:
             return self.weighed(sums, weights)
-        totals = weights @ sums.to_numpy(np.float64)
-        return self.finish({str(column): totals[:, k] for k, column in enumerate(sums.columns)})
+        return self.finish(totals(sums, weights))
 
     def value(self, sums: pd.DataFrame) -> float:
         """Return the score of all groups together."""
@@ -143,6 +143,17 @@ def sum_by_group(rows: pd.DataFrame, examples: pd.DataFrame) -> pd.DataFrame:
     group = examples["group"].reindex(rows["example"]).to_numpy()
     sums = rows.drop(columns="example").astype(np.float64).groupby(group).sum()
     return sums.reindex(pd.Index(sorted(examples["group"].unique()), name="group"), fill_value=0.0)
+
+
+def totals(sums: pd.DataFrame, weights: Array) -> dict[str, Array]:
+    """Return the sums by column, (draws,), of the groups counted that often, one for each row of weights."""
+    summed = weights @ sums.to_numpy(np.float64)
+    return {str(column): summed[:, k] for k, column in enumerate(sums.columns)}
+
+
+def critical_success(hits: Array, misses: Array, alarms: Array) -> Array:
+    """Return the critical success index, hits / (hits + misses + false alarms), NaN where there are none of them."""
+    return ratio(hits, hits + misses + alarms)
 
 
 def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Array:

@@ -7,7 +7,7 @@ from toolkit.data.forecast_rows import lead_column
 from toolkit.metrics import Metric
 from toolkit.scores.numbers import (
     Stated,
-    bias,
+    absolute_bias,
     exceedance_csi,
     explained_variance,
     mean_absolute_error,
@@ -32,7 +32,7 @@ def forecast_metrics(leads: Sequence[int]) -> tuple[Metric, ...]:
         root_mean_square_error("rmse", whole),
         mean_absolute_error("mae", whole),
         explained_variance("r2", whole),
-        bias("bias", whole),
+        absolute_bias("absolute_bias", whole),
         exceedance_csi("csi", whole, LIMIT_PPB),
         *(root_mean_square_error(lead_column("rmse", lead), stated) for lead, stated in by_lead.items()),
         *(exceedance_csi(lead_column("csi", lead), stated, LIMIT_PPB) for lead, stated in by_lead.items()),
@@ -47,5 +47,5 @@ def station_metrics(target: str, unit: str) -> tuple[Metric, ...]:
         root_mean_square_error("rmse", stated),
         explained_variance("r2", stated),
         mean_absolute_error("mae", stated),
-        bias("bias", stated),
+        absolute_bias("absolute_bias", stated),
     )

@@ -14,7 +14,7 @@ from toolkit.errors import UserError
 from toolkit.metrics import Metric, evaluate_metrics
 from toolkit.scores.numbers import (
     Stated,
-    bias,
+    absolute_bias,
     choose_exceedance,
     exceedance_csi,
     explained_variance,
@@ -22,6 +22,7 @@ from toolkit.scores.numbers import (
     mean_absolute_error,
     root_mean_square_error,
 )
+from toolkit.stats import bootstrap
 
 Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 OZONE = Stated(("ozone",), "ppb", "ozone")
@@ -34,7 +35,7 @@ def metrics(stated: Stated) -> tuple[Metric, ...]:
     return (
         root_mean_square_error("rmse", stated),
         mean_absolute_error("mae", stated),
-        bias("bias", stated),
+        absolute_bias("absolute_bias", stated),
         explained_variance("r2", stated),
         exceedance_csi("csi", stated, LIMIT),
     )
@@ -73,14 +74,29 @@ def values(stated: Stated, data: Tables) -> dict[str, float]:
 
 
 def test_they_agree_with_scikit_learn() -> None:
-    """RMSE, MAE and R^2 from sums equal those computed from the values; the bias is the size of the mean error."""
+    """RMSE, MAE and R^2 from sums equal those computed from the values; the absolute bias is the size of the mean."""
     data = tables()
     said, true = data[0]["ozone"], data[1]["ozone"]
     found = values(OZONE, data)
     assert found["rmse"] == pytest.approx(root_mean_squared_error(true, said))
     assert found["mae"] == pytest.approx(sklearn_mae(true, said))
     assert found["r2"] == pytest.approx(r2_score(true, said))
-    assert found["bias"] == pytest.approx(abs((said - true).mean()))
+    assert found["absolute_bias"] == pytest.approx(abs((said - true).mean()))
+
+
+def test_the_interval_of_the_bias_reaches_zero_where_its_sign_is_not_certain() -> None:
+    """Of errors without a bias the lower end is 0 about as often as intervals hold, and never of a plain one."""
+    metric = absolute_bias("absolute_bias", OZONE)
+    examples = pd.DataFrame({"group": [f"station {k}" for k in range(20)]})
+    truth = pd.DataFrame({"example": examples.index, "ozone": 40.0})
+
+    def low(offset: float, seed: int) -> float:
+        noise = np.random.default_rng(seed).normal(offset, 5, len(truth))
+        scores = evaluate_metrics([metric], truth.assign(ozone=40.0 + noise), truth, examples)
+        return bootstrap(metric, [scores.sums_of(metric)], draws=500).low
+
+    assert sum(low(0.0, seed) == 0 for seed in range(20)) >= 17
+    assert all(low(offset, 0) > 0 for offset in (-20.0, 20.0))
 
 
 def test_exceedances_by_hand() -> None:
@@ -134,7 +150,7 @@ def test_stating_the_mean_explains_nothing() -> None:
     predictions, truth, examples = tables()
     found = values(OZONE, (predictions.assign(ozone=truth["ozone"].mean()), truth, examples))
     assert found["r2"] == pytest.approx(0, abs=1e-9)
-    assert found["bias"] == pytest.approx(0, abs=1e-9)
+    assert found["absolute_bias"] == pytest.approx(0, abs=1e-9)
 
 
 def test_several_columns_are_scored_as_one() -> None:
@@ -220,3 +236,11 @@ def test_a_perfect_forecast_warns_from_the_limit_on() -> None:
     table = pd.DataFrame({"example": [0, 1, 2], "ozone": [30.0, LIMIT - 1, LIMIT + 40]})
     examples = pd.DataFrame({"group": "a"}, index=range(3))
     assert choose_exceedance(table, table, examples, ["ozone"], LIMIT) == {"ozone_exceeds": LIMIT}
+
+
+def test_of_values_that_do_as_well_the_limit_is_taken() -> None:
+    """Another is chosen only where it does better, however many are as good as the limit."""
+    table = pd.DataFrame({"example": range(4), "ozone": [50.0, 60.0, 61.0, 80.0]})
+    examples = pd.DataFrame({"group": "a"}, index=range(4))
+    truth = table.assign(ozone=[75.0, 10.0, 10.0, 75.0])
+    assert choose_exceedance(table, truth, examples, ["ozone"], 70.0) == {"ozone_exceeds": 70.0}

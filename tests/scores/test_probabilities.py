@@ -30,8 +30,6 @@ from toolkit.scores.probabilities import (
     recall,
     window_csi,
     window_f1,
-    window_far,
-    window_pod,
 )
 
 COLUMNS = ("heat", "blocking_72h")
@@ -41,7 +39,7 @@ METRICS = (
     mean_iou(COLUMNS),
     mean_iou(("blocking_72h",), "_72h"),
     *(make(column) for column in COLUMNS for make in (
-        iou, f1, precision, recall, brier, average_precision, window_pod, window_far, window_csi, window_f1
+        iou, f1, precision, recall, brier, average_precision, window_csi, window_f1
     )),
     mean_brier_skill(COLUMNS),
 )  # fmt: skip
@@ -100,8 +98,6 @@ def test_sklearn_agrees_on_windows() -> None:
     for column in COLUMNS:
         true = truth.groupby("example")[column].max() == 1
         stated = predictions.groupby("example")[column].max() >= thresholds[f"{column}_window"]
-        assert scores[f"window_pod_{column}"] == pytest.approx(recall_score(true, stated))
-        assert scores[f"window_far_{column}"] == pytest.approx(1 - precision_score(true, stated))
         assert scores[f"window_csi_{column}"] == pytest.approx(jaccard_score(true, stated))
         assert scores[f"window_f1_{column}"] == pytest.approx(f1_score(true, stated))
 
@@ -116,6 +112,22 @@ def test_the_mean_over_kinds_is_of_those_that_are_defined() -> None:
     scores = values(*nothing, iou("heat"), iou("blocking_72h"), mean_iou(COLUMNS))
     assert np.isnan(scores["iou_heat"])
     assert scores["mean_iou"] == scores["iou_blocking_72h"]
+
+
+def test_a_draw_of_groups_is_a_mean_over_the_same_kinds() -> None:
+    """Where it lacks a kind that the whole sample knows it is undefined, rather than a mean over the others."""
+    predictions, truth = kept()
+    elsewhere = truth["example"] >= 4  # all but the first group
+    rare = predictions["heat_stated"] & ~elsewhere, truth["heat"].mask(elsewhere, 0.0)
+    metric = mean_iou(COLUMNS)
+    scores = evaluate_metrics(
+        (metric, *map(iou, COLUMNS)), predictions.assign(heat_stated=rare[0]), truth.assign(heat=rare[1]), EXAMPLES
+    )
+    sums = scores.sums_of(metric)
+    with_it, without = np.ones(len(sums)), np.arange(len(sums)) > 0
+    once, never = metric.values(sums, np.array([with_it, without]))
+    assert once == pytest.approx(np.mean([scores.values()[f"iou_{column}"] for column in COLUMNS]))
+    assert np.isnan(never)
 
 
 def test_an_example_by_hand() -> None:
@@ -193,8 +205,7 @@ def test_a_window_is_not_known_where_an_event_might_be_hidden() -> None:
     truth.loc[truth["example"] < 10, "heat"] = 1.0
     truth.loc[truth["cell"] == 0, "heat"] = np.nan
     stated = predictions.assign(heat_window_stated=True)
-    scores = values(stated, truth, window_pod("heat"), window_far("heat"))
-    assert scores == {"window_pod_heat": 1.0, "window_far_heat": 0.0}
+    assert values(stated, truth, window_csi("heat")) == {"window_csi_heat": 1.0}
 
 
 def test_skill_is_the_mean_over_columns_against_their_own_frequency() -> None:
@@ -212,6 +223,17 @@ def test_skill_is_the_mean_over_columns_against_their_own_frequency() -> None:
     without = truth.assign(**{COLUMNS[0]: 0.0})
     rest = values(predictions, without, mean_brier_skill(COLUMNS))["mean_brier_skill"]
     assert rest == pytest.approx(np.mean(skills[1:]))
+
+
+def test_skill_in_a_draw_is_against_the_frequency_of_the_whole_sample() -> None:
+    """What it is compared with does not change from draw to draw: twice a squared error is twice as far from 1."""
+    predictions, truth = kept(gaps=0.0)
+    metric = mean_brier_skill(("heat",))
+    sums = evaluate_metrics((metric,), predictions, truth, EXAMPLES).sums_of(metric)
+    each = metric.values(sums, np.eye(len(sums)))
+    brier_scores = (sums["heat square"] / sums["heat count"]).to_numpy()
+    usual = truth["heat"].mean()
+    np.testing.assert_allclose(each, 1 - brier_scores / (usual * (1 - usual)))
 
 
 def test_bins_are_in_the_order_of_probabilities_and_narrow_at_both_ends() -> None:

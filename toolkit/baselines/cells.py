@@ -22,7 +22,7 @@ Fit = Callable[[Examples, Examples], Of]
 PRIOR_CELLS = 50.0
 """A share is drawn to that of all cells as if so many more had been seen."""
 MOST_TREES = 120
-MOST_CELLS = 60_000
+MOST_CELLS = 300_000
 """So many cells teach the trees, and judge them, drawn at random from all: more take longer and tell little more."""
 
 

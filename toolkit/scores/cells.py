@@ -22,16 +22,14 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """What is known of one column, all (n,): the example of each row, whether it is true, and which rows these are.
+    """What is known of one column, all (n,): the example of each row, and whether it is true.
 
-    `rows_stated` are the places of the rows in the predictions, `rows_true` in the truth, `group` the number of each
-    row's group in `groups`.
+    `rows_stated` are the places of the rows in the predictions, `group` the number of each row's group in `groups`.
     """
 
     example: NDArray[np.int64]
     true: Bools
     rows_stated: NDArray[np.intp]
-    rows_true: NDArray[np.intp]
     group: NDArray[np.intp]
     groups: pd.Index
 
@@ -69,7 +67,7 @@ def known_cells(predictions: pd.DataFrame, truth: pd.DataFrame, examples: pd.Dat
     counted = np.array_equal(examples.index, np.arange(len(examples)))
     position = example if counted else examples.index.get_indexer(pd.Index(example))
     group = groups.get_indexer(pd.Index(examples["group"]))[position]
-    return Cells(example, values[rows] == 1, place[rows], rows, group, groups)
+    return Cells(example, values[rows] == 1, place[rows], group, groups)
 
 
 def probabilities(predictions: pd.DataFrame, column: str, rows: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ to exceed a limit is chosen on validation, and `keep_exceedances` adds it as the
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from toolkit.errors import UserError, unknown
-from toolkit.metrics import Array, Finish, Metric, Statistic, ratio, sum_by_group
+from toolkit.metrics import Array, Finish, Metric, Statistic, critical_success, ratio, sum_by_group, totals
 
 EXCEEDS = "_exceeds"
 
@@ -43,10 +43,20 @@ def mean_absolute_error(name: str, stated: Stated) -> Metric:
     return _metric(name, stated, f"mean size of the error of {stated.words}", _mean("absolute"))
 
 
-def bias(name: str, stated: Stated) -> Metric:
-    """Return the metric |mean(error)|: how far predictions are too high, or too low, on the whole."""
+def absolute_bias(name: str, stated: Stated) -> Metric:
+    """Return the metric |mean(error)|: how far predictions are too high, or too low, on the whole.
+
+    In draws of groups it is the mean error in the direction of the whole sample's, negative where a draw has the other
+    sign: so the interval reaches down to 0 where the sign is not certain. A size taken in each draw would never be 0.
+    """
+
+    def weighed(sums: pd.DataFrame, weights: Array) -> Array:
+        whole, drawn = (_mean("error")(totals(sums, of)) for of in (np.ones((1, len(sums))), weights))
+        return np.where(whole < 0, -drawn, drawn)
+
     meaning = f"size of the mean error of {stated.words}"
-    return _metric(name, stated, meaning, lambda s: np.abs(ratio(s["error"], s["count"])))
+    metric = _metric(name, stated, meaning, lambda s: np.abs(_mean("error")(s)))
+    return replace(metric, weighed=weighed)
 
 
 def explained_variance(name: str, stated: Stated) -> Metric:
@@ -62,12 +72,16 @@ def explained_variance(name: str, stated: Stated) -> Metric:
 
 def exceedance_csi(name: str, stated: Stated, limit: float) -> Metric:
     """Return the metric critical success index of exceeding a limit: hits / (hits + misses + false alarms)."""
-
-    def finish(sums: Mapping[str, Array]) -> Array:
-        return ratio(sums["hits"], sums["hits"] + sums["misses"] + sums["alarms"])
-
     meaning = f"of {stated.words} over {limit:g} {stated.unit}, share that is found among found, missed and false ones"
-    return Metric(name, "1", "higher", meaning, exceedances(stated, limit), finish, (0.0, 1.0))
+    return Metric(
+        name,
+        "1",
+        "higher",
+        meaning,
+        exceedances(stated, limit),
+        finish=lambda sums: critical_success(sums["hits"], sums["misses"], sums["alarms"]),
+        limits=(0.0, 1.0),
+    )
 
 
 def choose_exceedance(
@@ -75,7 +89,7 @@ def choose_exceedance(
 ) -> dict[str, float]:
     """Return for each column the value from which on it is said to exceed the limit: that of the highest CSI.
 
-    The limit itself where no true number exceeds it, and where it does as well as that value.
+    The limit itself where no true number exceeds it, and where no other value has a higher CSI.
     """
     thresholds = {}
     for column in columns:
@@ -92,16 +106,11 @@ def keep_exceedances(predictions: pd.DataFrame, thresholds: Mapping[str, float])
 
 
 def _best_from(stated: Array, true: NDArray[np.bool_], limit: float) -> float:
-    """Return the value, of `stated` in rising order, from which on stating all makes hits / (stated + misses) most.
-
-    Where stating all from the limit on states the same, it is the limit.
-    """
-    hits = np.cumsum(true[::-1])[::-1]
-    csi = hits / (np.arange(len(true), 0, -1) + true.sum() - hits)
-    first = np.diff(stated, prepend=-np.inf) > 0
-    best = np.flatnonzero(first)[np.argmax(csi[first])]
-    below = stated[best - 1] if best else -np.inf
-    return limit if below < limit <= stated[best] else float(stated[best])
+    """Return the limit, or the value of `stated`, in rising order, from which on stating all has a higher CSI."""
+    hits = np.append(np.cumsum(true[::-1])[::-1], 0)
+    csi = critical_success(hits, true.sum() - hits, np.arange(len(true), -1, -1) - hits)
+    best = np.argmax(np.where(np.diff(stated, prepend=-np.inf) > 0, csi[:-1], -1.0))
+    return float(stated[best]) if csi[best] > csi[np.searchsorted(stated, limit)] else limit
 
 
 @cache

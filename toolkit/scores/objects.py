@@ -19,6 +19,7 @@ from toolkit.metrics import (
     Finish,
     Metric,
     Statistic,
+    critical_success,
     histogram_by_group,
     median_of_histogram,
     ratio,
@@ -68,7 +69,7 @@ def csi(objects: Objects) -> Metric:
         better="higher",
         meaning=f"share of {objects.many} found among {objects.many} found, {objects.many} missed and false alarms",
         statistic=detection(objects),
-        finish=lambda s: ratio(s["hits"], s["objects"] + s["alarms"] - s["hits"]),
+        finish=lambda s: critical_success(s["hits"], s["objects"] - s["hits"], s["alarms"] - s["hits"]),
         limits=(0.0, 1.0),
     )
 

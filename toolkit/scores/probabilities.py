@@ -9,14 +9,14 @@ Thresholds maximise F1 on validation, of cells and of windows each. F1 = 2 IoU /
 over union, so that one threshold is best for both; of cells the critical success index is the intersection over union.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from toolkit.metrics import Array, Finish, Metric, Statistic, ratio
+from toolkit.metrics import Array, Finish, Metric, Statistic, critical_success, ratio, totals
 from toolkit.scores.cell_sums import (
     BINS,
     STATED,
@@ -30,6 +30,7 @@ from toolkit.scores.cell_sums import (
 from toolkit.scores.cells import column_of, known_cells, probabilities
 
 NEUTRAL = 0.5
+Sums = Mapping[str, Array]
 
 
 def keep(predictions: pd.DataFrame, thresholds: Mapping[str, float]) -> pd.DataFrame:
@@ -80,15 +81,9 @@ def iou(column: str) -> Metric:
 
 
 def mean_iou(columns: tuple[str, ...], suffix: str = "") -> Metric:
-    """Return the metric mean of the intersections over union of several columns, of those that are defined."""
-
-    def finish(sums: Mapping[str, Array]) -> Array:
-        each = np.stack([_csi(column)(sums) for column in columns])
-        known = ~np.isnan(each)
-        return ratio(np.where(known, each, 0.0).sum(0), known.sum(0))
-
+    """Return the metric mean of the intersections over union of several columns, of those that the sample defines."""
     meaning = f"mean intersection over union of {', '.join(map(_words, columns))}"
-    return _share(f"mean_iou{suffix}", "higher", meaning, statements(*columns), finish)
+    return _mean(f"mean_iou{suffix}", meaning, statements(*columns), columns, lambda kind, sums, _: _csi(kind)(sums), 0.0)
 
 
 def f1(column: str) -> Metric:
@@ -107,19 +102,6 @@ def recall(column: str) -> Metric:
     """Return the metric recall of the cells: hits / (hits + misses)."""
     meaning = f"share of cells of {_words(column)} that are stated"
     return _share(f"recall_{column}", "higher", meaning, statements(column), _part(column, "misses"))
-
-
-def window_pod(column: str) -> Metric:
-    """Return the metric probability of detection of windows: hits / (hits + misses)."""
-    meaning = f"share of windows with {_words(column)} that are stated to have it"
-    return _share(f"window_pod_{column}", "higher", meaning, window_statements(column), _part(column, "misses"))
-
-
-def window_far(column: str) -> Metric:
-    """Return the metric false alarm ratio of windows: false alarms / (hits + false alarms)."""
-    meaning = f"share of windows stated to have {_words(column)} that do not"
-    finish = _part(column, "false alarms")
-    return _share(f"window_far_{column}", "lower", meaning, window_statements(column), lambda sums: 1.0 - finish(sums))
 
 
 def window_csi(column: str) -> Metric:
@@ -152,25 +134,13 @@ def mean_brier_skill(columns: tuple[str, ...], suffix: str = "") -> Metric:
     The second is the Brier score of stating f everywhere. Columns whose event the sample lacks are left out.
     """
 
-    def finish(sums: Mapping[str, Array]) -> Array:
-        skills = []
-        for column in columns:
-            frequency = ratio(sums[f"{column} events"], sums[f"{column} count"])
-            score = ratio(sums[f"{column} square"], sums[f"{column} count"])
-            skills.append(1.0 - ratio(score, frequency * (1 - frequency)))
-        each = np.stack(skills)
-        known = ~np.isnan(each)
-        return ratio(np.where(known, each, 0.0).sum(0), known.sum(0))
+    def skill(column: str, sums: Sums, whole: Sums) -> Array:
+        frequency = ratio(whole[f"{column} events"], whole[f"{column} count"])
+        score = ratio(sums[f"{column} square"], sums[f"{column} count"])
+        return 1.0 - ratio(score, frequency * (1 - frequency))
 
-    return Metric(
-        name=f"mean_brier_skill{suffix}",
-        unit="1",
-        better="higher",
-        meaning=f"share of the variance of {', '.join(map(_words, columns))} that the probabilities explain",
-        statistic=brier_sums(*columns),
-        finish=finish,
-        limits=(-np.inf, 1.0),
-    )
+    meaning = f"share of the variance of {', '.join(map(_words, columns))} that the probabilities explain"
+    return _mean(f"mean_brier_skill{suffix}", meaning, brier_sums(*columns), columns, skill, -np.inf)
 
 
 def average_precision(column: str) -> Metric:
@@ -180,7 +150,7 @@ def average_precision(column: str) -> Metric:
     to them.
     """
 
-    def finish(sums: Mapping[str, Array]) -> Array:
+    def finish(sums: Sums) -> Array:
         false, true = (
             np.cumsum(np.stack([sums[f"{kind} {k}"] for k in reversed(range(BINS))], -1), -1)
             for kind in ("false", "true")
@@ -197,16 +167,43 @@ def _share(name: str, better: Literal["higher", "lower"], meaning: str, statisti
     return Metric(name, "1", better, meaning, statistic, finish, (0.0, 1.0))
 
 
-def _csi(column: str) -> Finish:
-    def finish(sums: Mapping[str, Array]) -> Array:
-        hits, misses, alarms = _counts(sums, column)
-        return ratio(hits, hits + misses + alarms)
+def _mean(
+    name: str,
+    meaning: str,
+    statistic: Statistic,
+    columns: tuple[str, ...],
+    score: Callable[[str, Sums, Sums], Array],
+    lowest: float,
+) -> Metric:
+    """Return the metric mean of `score` (column, sums, sums of the whole sample) over columns.
 
-    return finish
+    The whole sample says which columns count, those that it has a score of. A draw in which one of them is undefined
+    has no mean: that of the others would be another score, higher by far where a kind is rare and badly found.
+    """
+
+    def mean(sums: Sums, whole: Sums) -> Array:
+        drawn, known = (np.stack([score(column, of, whole) for column in columns]) for of in (sums, whole))
+        counted = ~np.isnan(known)
+        return ratio(np.where(counted, drawn, 0.0).sum(0), counted.sum(0))
+
+    return Metric(
+        name,
+        "1",
+        "higher",
+        meaning,
+        statistic,
+        finish=lambda sums: mean(sums, sums),
+        limits=(lowest, 1.0),
+        weighed=lambda sums, weights: mean(totals(sums, weights), totals(sums, np.ones((1, len(sums))))),
+    )
+
+
+def _csi(column: str) -> Finish:
+    return lambda sums: critical_success(*_counts(sums, column))
 
 
 def _f1(column: str) -> Finish:
-    def finish(sums: Mapping[str, Array]) -> Array:
+    def finish(sums: Sums) -> Array:
         hits, misses, alarms = _counts(sums, column)
         return ratio(2 * hits, 2 * hits + misses + alarms)
 
@@ -217,7 +214,7 @@ def _part(column: str, others: str) -> Finish:
     return lambda sums: ratio(sums[f"{column} hits"], sums[f"{column} hits"] + sums[f"{column} {others}"])
 
 
-def _counts(sums: Mapping[str, Array], column: str) -> tuple[Array, Array, Array]:
+def _counts(sums: Sums, column: str) -> tuple[Array, Array, Array]:
     return sums[f"{column} hits"], sums[f"{column} misses"], sums[f"{column} false alarms"]
 
 

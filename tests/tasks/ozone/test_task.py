@@ -59,7 +59,7 @@ def test_scores_by_lead_and_area_are_of_those_alone() -> None:
     assert values["rmse_1d"] == values["rmse_rural"] == values["rmse_suburban"] == 0
     assert values["rmse_3d"] == pytest.approx(np.sqrt(81 * urban.mean()))
     assert values["rmse_urban"] == pytest.approx(4.5)
-    assert values["bias"] == pytest.approx(9 * urban.mean() / 4)
+    assert values["absolute_bias"] == pytest.approx(9 * urban.mean() / 4)
 
 
 def test_a_forecast_drawn_to_the_mean_may_still_warn() -> None:
