@@ -135,6 +135,14 @@ def test_differences_from_several_are_corrected_together(small_task: Task, examp
     assert single["p_holm"] == single["p_value"]
 
 
+def test_what_has_the_same_sums_is_corrected_for_once(small_task: Task, examples: Examples) -> None:
+    """Beside its double, another has the p-value that it has alone, and so has the double."""
+    ours, near, far = (scored(small_task, oracle(shift), examples, examples).scores for shift in (0.1, 0.11, 1.0))
+    alone = corrected_differences(small_task.metrics, ours, {"near": near, "far": far})
+    beside = corrected_differences(small_task.metrics, ours, {"near": near, "double": near, "far": far})
+    assert beside == alone | {"double": alone["near"]}
+
+
 def test_a_difference_from_an_undefined_score_is_none(small_task: Task, examples: Examples) -> None:
     """A rival without predictions has no position error; the difference is None throughout, and claims nothing."""
 

@@ -12,7 +12,7 @@ from toolkit.examples import Examples
 from toolkit.frozen import Frozen, chunks, feed
 from toolkit.metrics import Metric, Scores, evaluate_metrics
 from toolkit.parts import Parts
-from toolkit.stats import bootstrap, holm, paired_difference, rounded
+from toolkit.stats import bootstrap, distinct, holm, paired_difference, rounded
 from toolkit.task import Task, Thresholds
 
 Predict = Callable[[Examples], pd.DataFrame]
@@ -85,14 +85,16 @@ def corrected_differences(
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Return the paired differences from several others, {name: {metric: difference}}, ours minus theirs.
 
-    Each has the p-value also after Holm's correction over all others of its metric, `p_holm`.
+    Each has the p-value also after Holm's correction over the others of its metric that are `distinct`, `p_holm`.
     """
     found = {name: differences(metrics, [ours], [scores]) for name, scores in theirs.items()}
     for metric in metrics:
-        single = {name: of_metric[metric.name]["p_value"] for name, of_metric in found.items()}
+        others = distinct({name: {"test": scores.sums_of(metric)} for name, scores in theirs.items()})
+        single = {name: found[name][metric.name]["p_value"] for name in others}
         corrected = holm({name: np.nan if p is None else p for name, p in single.items()})
         for name, p in corrected.items():
-            found[name][metric.name]["p_holm"] = rounded(p)
+            for twin in others[name]:
+                found[twin][metric.name]["p_holm"] = rounded(p)
     return found
 
 

@@ -11,8 +11,9 @@ sizes are uncertain; the draws are stretched by Student's t with the degrees of 
 percentile or the bias-corrected accelerated bootstrap where groups or seeds are few, and equals them where many.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,8 @@ from toolkit.errors import UserError
 from toolkit.metrics import Array, Metric
 
 LEVEL = 0.95
+Name = TypeVar("Name", bound=Hashable)
+Cell = TypeVar("Cell", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,19 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return {name: adjusted.get(name, float("nan")) for name in p_values}
 
 
+def distinct(sums: Mapping[Name, Mapping[Cell, pd.DataFrame]]) -> dict[Name, list[Name]]:
+    """Return the names of {name: {cell: sums}} whose sums nothing before them has, each with all that have them.
+
+    Two completions of one detector state the same places. A difference in them is one claim, not two, where claims are
+    corrected for their number.
+    """
+    found: dict[Name, list[Name]] = {}
+    for name, own in sums.items():
+        twin = next((other for other in found if _are_equal(own, sums[other])), name)
+        found.setdefault(twin, []).append(name)
+    return found
+
+
 def group_weights(groups: int, draws: int, seed: int) -> Array:
     """Return how often each group is drawn, (draws, groups): each row draws `groups` of them with replacement."""
     if groups < 1 or draws < 1:
@@ -152,6 +168,10 @@ def group_weights(groups: int, draws: int, seed: int) -> Array:
 def resample(metric: Metric, runs: Sequence[pd.DataFrame], weights: Array) -> Array:
     """Return the score of every run under every row of weights (draws, groups): (draws, runs)."""
     return np.stack([metric.values(run, weights) for run in runs], axis=-1)
+
+
+def _are_equal(own: Mapping[Cell, pd.DataFrame], other: Mapping[Cell, pd.DataFrame]) -> bool:
+    return own.keys() == other.keys() and all(table.equals(other[cell]) for cell, table in own.items())
 
 
 def _aligned(runs: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:

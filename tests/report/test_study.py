@@ -240,6 +240,14 @@ def test_limits_name_what_applies(study: StudyTable) -> None:
     assert "fewer seeds" not in plain
 
 
+def test_few_test_groups_are_warned_of(study: StudyTable) -> None:
+    """Below ten of them, as on the page of a run; and what seeds cannot tell where every label is used."""
+    warning = "There are only 7 storms to resample: the intervals are rough."
+    assert warning in limits(replace(study, test_groups=7))
+    assert not any("to resample" in told for told in limits(replace(study, test_groups=10)))
+    assert any("with all labels there is one draw of them" in told for told in limits(study))
+
+
 def test_the_page_hands_out_the_study_as_written(study: StudyTable, outline: Outline) -> None:
     """study.csv and labels_saved.json are embedded as they are on disk."""
     files = downloads(study)

@@ -96,6 +96,18 @@ def test_the_picture_says_what_was_saved(study: StudyTable, width: theme.Width) 
     assert "below stands what lies between" in caption(study)
 
 
+@pytest.mark.parametrize(("unit", "scale", "said"), [("km", "log", "log scale"), ("1", "linear", "")])
+def test_a_logarithmic_axis_says_so_and_is_not_of_shares(study: StudyTable, unit: str, scale: str, said: str) -> None:
+    """Values that span much are drawn on one, but for scores between 0 and 1."""
+    metric = study.metrics[study.primary]
+    first, *rest = metric.curves
+    poor = replace(first, points=tuple(replace(p, value=p.value / 50, low=None, high=None) for p in first.points))
+    wide = replace(metric, unit=unit, curves=(poor, *rest))
+    with theme.style("wide"):
+        (axes,) = figure(replace(study, metrics={study.primary: wide})).axes
+    assert (axes.get_yscale(), axes.get_ylabel()) == (scale, said)
+
+
 def test_where_nothing_is_saved_there_is_no_guide(study: StudyTable) -> None:
     """Without savings, and with a line whose scores are all undefined, the rest is drawn."""
     metric = study.metrics[study.primary]

@@ -23,7 +23,8 @@ PRIOR_CELLS = 50.0
 """A share is drawn to that of all cells as if so many more had been seen."""
 MOST_TREES = 120
 MOST_CELLS = 300_000
-"""So many cells teach the trees, and judge them, drawn at random from all: more take longer and tell little more."""
+"""So many cells teach the trees, and judge them, drawn at random from all. On a large world a fifth of them find
+filaments and heat less well, by 0.02 of IoU; all find heat better by 0.01, and take three times as long."""
 
 
 def frequencies(true: Of, bins: Bins) -> Fit:

@@ -160,7 +160,7 @@ def _fitted(
 
 
 def _csi(candidates: Candidates, objects: Objects) -> float:
-    """Return the csi of the maxima above the threshold that states as many as there are."""
+    """Return the csi of the maxima above the threshold of `choose_threshold`."""
     truth, examples, metric = candidates.examples.truth, candidates.examples.table, csi(objects)
     stated = candidates.table.assign(probability=candidates.table["peak"])
     kept = keep_likely(stated, choose_threshold(stated, truth, examples, objects))

@@ -14,20 +14,22 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from scipy.special import ndtri
 
-from toolkit.files import whole_file
 from toolkit.pretexts.lag_answers import CELL_DEGREES
 from toolkit.pretexts.lag_curves import FIELD_DISTANCES, as_distance
 from toolkit.report import theme
 from toolkit.report.detection_map import DPI
 from toolkit.report.maps import Box, draw_ground
+from toolkit.report.svg import write_png
+from toolkit.stats import LEVEL
 
 SHADES = LinearSegmentedColormap.from_list("shares", [theme.SURFACE, theme.MODEL])
 TITLES = {"l2": "L2", "l1": "L1", "psnr": "50 − PSNR, dB", "ssim": "(1 − SSIM) / 2"}
 MEASURES = {"top_1": "likeliest lag is true", "top_3": "among the likeliest 3", "entropy": "entropy / log(classes)"}
 COLOURS = (theme.SCRATCH, theme.BASELINE, theme.GOOD, theme.BAD)
 MARKERS = "sD^v"
-CERTAIN = 1.96
+CERTAIN = float(ndtri((1 + LEVEL) / 2))
 """Standard errors to either side of a share that hold 95 % of its chance."""
 FAR_NORTH = 60.0
 MOST_TICKS = 12
@@ -47,8 +49,7 @@ def write_figures(folder: Path, coastlines: bool) -> None:
             ("distance", distances(distance, scale, numbers)),
             ("predictability", predictability(tables["predictability"], numbers, coastlines)),
         ):
-            with whole_file(folder / f"{name}.png") as temporary:
-                figure.savefig(temporary, dpi=DPI, facecolor=theme.SURFACE)
+            write_png(figure, folder / f"{name}.png", DPI)
 
 
 def confusion(table: pd.DataFrame) -> Figure:

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from toolkit.report import theme
-from toolkit.report.numbers import decimals, interval, number, spans_decades
+from toolkit.report.numbers import decimals, in_unit, interval, number, spans_decades
 from toolkit.report.read import Results, Score
 from toolkit.report.words import method_title, metric_title
 
@@ -34,8 +34,7 @@ def draw_scores(axes: Axes, results: Results, metric: str) -> None:
     low, high = axes.get_xlim()
     axes.set_xlim(low, high + (0.55 if theme.is_narrow() else 0.28) * (high - low))  # room for the numbers
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    unit = "" if score.unit == "1" else f", {score.unit}"
-    axes.set_xlabel(theme.verbatim(f"{metric_title(metric)}{unit} ({score.better} is better)"))
+    axes.set_xlabel(theme.verbatim(f"{in_unit(metric_title(metric), score.unit)} ({score.better} is better)"))
 
 
 def primary_score(results: Results) -> Figure | None:
@@ -111,10 +110,7 @@ def _draw_curves(axes: Axes, curves: Mapping[str, pd.DataFrame], column: str) ->
         drawn.append(mean)
     values = np.concatenate(drawn) if drawn else np.ones(1)
     if spans_decades(values):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_locator(NullLocator())
+        theme.log_values(axes)
     axes.set_xlim(-0.02 * last, 1.02 * last)
     axes.set_xlabel("step")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))

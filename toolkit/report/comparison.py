@@ -13,7 +13,7 @@ from toolkit.comparison.plan import NONE
 from toolkit.comparison.table import Against, MetricTable, Row, Table, TaskTable
 from toolkit.files import write_text
 from toolkit.report import theme
-from toolkit.report.numbers import UNDEFINED, counted, decimals, duration, interval, number, or_nan
+from toolkit.report.numbers import UNDEFINED, counted, decimals, duration, in_unit, interval, number, or_nan
 from toolkit.report.svg import write_png
 from toolkit.report.words import metric_title
 
@@ -101,8 +101,6 @@ def _spent(table: Table) -> str:
 def _task(task: TaskTable) -> str:
     metric = task.metrics[task.primary]
     places, best = places_of(metric), metric.rows[0].pretext
-    title = metric_title(metric.metric)
-    unit = "" if metric.unit == "1" else f", {metric.unit}"
     from_none, from_best = (
         max(places, _digits(getattr(row, name) for row in metric.rows)) for name in ("against_none", "against_best")
     )
@@ -117,7 +115,12 @@ def _task(task: TaskTable) -> str:
         for row in metric.rows
     ]
     others = dict.fromkeys((NONE, best))
-    head = ("pretext", "seeds", f"{title}{unit}", *(f"minus {other}" for other in others))
+    head = (
+        "pretext",
+        "seeds",
+        in_unit(metric_title(metric.metric), metric.unit),
+        *(f"minus {other}" for other in others),
+    )
     said = (
         f"{metric.meaning[:1].upper()}{metric.meaning[1:]}; {metric.better} is better. "
         f"A head on {counted(task.labels, f'labelled {task.groups}')}, scored on {task.test_groups:,} in the test part."
@@ -174,8 +177,7 @@ def _draw(axes: Axes, task: TaskTable) -> None:
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.margins(x=0.06)
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    unit = "" if metric.unit == "1" else f", {metric.unit}"
-    axes.set_xlabel(theme.verbatim(f"{metric_title(metric.metric)}{unit}\n({metric.better} is better)"))
+    axes.set_xlabel(theme.verbatim(f"{in_unit(metric_title(metric.metric), metric.unit)}\n({metric.better} is better)"))
     axes.set_title(theme.verbatim(task.task))
 
 

@@ -14,10 +14,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from toolkit.feature_view import Channel, Exciting, FeatureView
-from toolkit.files import whole_file
 from toolkit.report import theme
 from toolkit.report.detection_map import ANTICYCLONIC, CYCLONIC, DPI, OVER_LAND
 from toolkit.report.maps import Box, draw_ground
+from toolkit.report.svg import write_png
 
 WIDTH_IN = 12.0
 STRONG = 99.5
@@ -54,7 +54,7 @@ def draw_sheet(path: Path, view: FeatureView, coastlines: bool) -> None:
     made_limit = _limit([channel.image[-1, shaded] for channel in view.channels])
     with theme.style("narrow"):
         figure = Figure(figsize=(WIDTH_IN, 2.0 * len(view.channels) + 0.6))
-        figure.suptitle(f"{_headline(view)}: the most selective channels", **_HEADLINE)
+        figure.suptitle(f"{_headline(view)}: the most selective channels", **theme.HEADLINE)
         lines = figure.subplots(len(view.channels), across, squeeze=False)
         for (made, *real), channel in zip(lines, view.channels, strict=True):
             _draw_made(made, view, channel.image[-1, shaded], made_limit)
@@ -79,14 +79,13 @@ def _save(figure: Figure, path: Path, view: FeatureView, scale: str = "") -> Non
         "with the signs that the backbone sees."
     )
     figure.supxlabel(theme.verbatim(said), x=0.008, ha="left", fontsize=8, color=theme.MUTED)
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=DPI, facecolor=theme.SURFACE)
+    write_png(figure, path, DPI)
 
 
 def _draw_strongest(part: SubFigure, view: FeatureView, channel: Channel, coastlines: bool) -> None:
     """Draw the windows that excite a channel most, side by side on one scale."""
     said = f"{_headline(view)}, channel {channel.number}: what excites it most among {view.windows} windows"
-    part.suptitle(said, **_HEADLINE)
+    part.suptitle(said, **theme.HEADLINE)
     shaded = _shaded(view)
     limit = _limit([window.fields[-1, shaded] for window in channel.strongest])
     panels = part.subplots(1, len(channel.strongest), squeeze=False)[0]
@@ -101,7 +100,7 @@ def _draw_image(part: SubFigure, view: FeatureView, channel: Channel) -> None:
     """Draw every plane of the input that was made for a channel on one scale, and how often it answers how strongly."""
     spec, limit = view.spec, _limit([channel.image])
     degrees = _degrees(channel.latitude, "NS")
-    part.suptitle(f"The input made to excite it most, centred at {degrees}", **_HEADLINE | {"fontsize": 10})
+    part.suptitle(f"The input made to excite it most, centred at {degrees}", **theme.HEADLINE | {"fontsize": 10})
     count = len(spec.frames) * len(spec.variables)
     *panels, answers = part.subplots(1, count + 1, width_ratios=[1.0] * count + [1.55], squeeze=False)[0]
     for k, axes in enumerate(panels):
@@ -187,9 +186,6 @@ def _colour_bar(part: SubFigure, panels: list[Axes], limit: float, said: str) ->
     bar.outline.set_edgecolor(theme.LINE)
     bar.ax.tick_params(labelsize=7, length=2)
     bar.set_label(theme.verbatim(said), fontsize=8)
-
-
-_HEADLINE: dict[str, Any] = {"x": 0.008, "ha": "left", "fontsize": 11, "fontweight": "bold"}
 
 
 def _headline(view: FeatureView) -> str:

@@ -42,6 +42,11 @@ def quantity(value: float, places: int, unit: str) -> str:
     return text if text == UNDEFINED or unit == "1" else f"{text}{_NO_BREAK}{unit}"
 
 
+def in_unit(title: str, unit: str) -> str:
+    """Return "Intensity error, kt"; the unit "1" is that of a ratio and is not written."""
+    return title if unit == "1" else f"{title}, {unit}"
+
+
 def interval(low: float, high: float, places: int) -> str:
     """Return "[low, high]", or nothing where there is no interval."""
     if not (math.isfinite(low) and math.isfinite(high)):

@@ -7,21 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from toolkit.errors import UserError
 from toolkit.files import sha256, write_text
 from toolkit.report import charts, words
 from toolkit.report.figure import Figure, RunTables
-from toolkit.report.numbers import number, share, unbroken
+from toolkit.report.numbers import number, share
 from toolkit.report.read import FILES, Run, read_run
 from toolkit.report.svg import inline_svg, write_png
-from toolkit.report.tables import score_table
-from toolkit.report.theme import DARK, LIGHT, Width, style
-
-_HERE = Path(__file__).parent
-_WIDTHS: tuple[Width, ...] = ("wide", "narrow")
+from toolkit.report.tables import DOUBTFUL_STAR, STAR, score_table
+from toolkit.report.templates import HERE, WIDTHS, environment
+from toolkit.report.theme import DARK, LIGHT, style
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def _draw(figure: Figure, run: Run) -> Drawn | None:
 
 
 def _svgs(figure: Figure, tables: RunTables, name: str, png: Path) -> Iterator[str]:
-    for width in _WIDTHS:
+    for width in WIDTHS:
         with style(width):
             drawing = figure.draw(tables)
             if drawing is None:
@@ -118,6 +116,8 @@ def _content(run: Run) -> dict[str, Any]:
         "headline": words.headline(results),
         "tiles": words.tiles(results),
         "table": score_table(results),
+        "star": STAR,
+        "doubtful_star": DOUBTFUL_STAR,
         "split": run.split,
         "apart": apart,
         "leakage": leakage,
@@ -133,7 +133,7 @@ def _content(run: Run) -> dict[str, Any]:
         "command": _command(run),
         "light": LIGHT,
         "dark": DARK,
-        "css": Markup((_HERE / "style.css").read_text("utf-8")),
+        "css": Markup((HERE / "style.css").read_text("utf-8")),
     }
 
 
@@ -190,9 +190,6 @@ def _slug(title: str) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["unbroken"] = unbroken
-    environment.filters["integer"] = lambda value: number(value, 0)
-    return environment
+    filled = environment()
+    filled.filters["integer"] = lambda value: number(value, 0)
+    return filled

@@ -9,15 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator
 from numpy.typing import NDArray
 
-from toolkit.files import whole_file
 from toolkit.report import theme
 from toolkit.report.detection_map import DPI, OVER_LAND, WIDTH_IN
 from toolkit.report.feature_sheet import DIVERGING
 from toolkit.report.maps import Box, draw_ground
 from toolkit.report.numbers import spans_decades
+from toolkit.report.svg import write_png
 
 TABLE, MAPS, PICTURE = "rollout.csv", "rollout.npz", "rollout.png"
 STYLE = {
@@ -48,15 +48,16 @@ def write_rollout_figure(folder: Path, coastlines: bool = False) -> Path | None:
         above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
         _draw_growth(above, table)
         _draw_maps(below, maps, coastlines)
-        with whole_file(folder / PICTURE) as temporary:
-            figure.savefig(temporary, dpi=DPI, facecolor=theme.SURFACE)
+        write_png(figure, folder / PICTURE, DPI)
     return folder / PICTURE
 
 
 def _draw_growth(part: SubFigure, table: pd.DataFrame) -> None:
     """Draw the error of each method against the lead time."""
     axes: Axes = part.subplots()
-    part.suptitle("How the error of rollouts grows from 60°S to 60°N, mean and 95 % interval over starts", **_HEADLINE)
+    part.suptitle(
+        "How the error of rollouts grows from 60°S to 60°N, mean and 95 % interval over starts", **theme.HEADLINE
+    )
     for method, rows in table.groupby("method", sort=False):
         colour, marker = STYLE[str(method)]
         axes.fill_between(rows["hours"], rows["low"], rows["high"], color=colour, alpha=0.16, linewidth=0)
@@ -65,26 +66,23 @@ def _draw_growth(part: SubFigure, table: pd.DataFrame) -> None:
             rows["hours"], rows["rmse"], color=colour, marker=marker, markersize=5.5, markeredgecolor=theme.SURFACE,
             label=end,
         )  # fmt: skip
+    axes.set_ylabel("RMSE, standard deviations")
     errors = table["rmse"][table["rmse"] > 0]
     if spans_decades(errors):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_locator(NullLocator())
+        theme.log_values(axes)
     else:
         axes.set_ylim(bottom=0)
     hours = np.unique(table["hours"])
     axes.margins(x=0.02)
     axes.xaxis.set_major_locator(FixedLocator(hours.tolist()))
     axes.set_xlabel("hours after the last true frame")
-    axes.set_ylabel("RMSE, standard deviations")
     axes.legend(loc="upper left", fontsize=9.5)
 
 
 def _draw_maps(part: SubFigure, maps: dict[str, NDArray[Any]], coastlines: bool) -> None:
     """Draw truth, prediction and difference, a line per lead time."""
     moment, variable = str(maps["time"]).replace("T", " "), str(maps["variable"])
-    part.suptitle(theme.verbatim(f"One of them: {variable} after {moment} UTC"), **_HEADLINE)
+    part.suptitle(theme.verbatim(f"One of them: {variable} after {moment} UTC"), **theme.HEADLINE)
     truth, predicted = (maps[name].astype(np.float32) for name in ("truth", "predicted"))
     known = np.abs(truth[np.isfinite(truth)])
     limit = float(np.percentile(known, STRONG)) if known.size else 1.0
@@ -116,6 +114,3 @@ def _draw_maps(part: SubFigure, maps: dict[str, NDArray[Any]], coastlines: bool)
     bar.outline.set_edgecolor(theme.LINE)
     bar.ax.tick_params(labelsize=7, length=2)
     bar.set_label(theme.verbatim(f"{variable}, standard deviations"), fontsize=8.5)
-
-
-_HEADLINE: dict[str, Any] = {"x": 0.008, "ha": "left", "fontsize": 11, "fontweight": "bold"}

@@ -6,17 +6,18 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from toolkit.files import write_text
 from toolkit.report import study_tables as tables
 from toolkit.report import study_words as words
-from toolkit.report.numbers import number, spans_decades, unbroken
-from toolkit.report.study_curve import CURVE, caption, figure, write_curve
+from toolkit.report.numbers import in_unit, number, unbroken
+from toolkit.report.study_curve import CURVE, caption, figure, is_logarithmic, write_curve
 from toolkit.report.study_looks import MARKERS, Look, looks
 from toolkit.report.svg import inline_svg
-from toolkit.report.theme import DARK, LIGHT, Width, style
+from toolkit.report.templates import HERE, WIDTHS, environment
+from toolkit.report.theme import DARK, LIGHT, style
 from toolkit.report.words import metric_title
 from toolkit.study.saving import labels_saved_content
 from toolkit.study.table import Curve, Line, MetricCurves, StudyTable
@@ -24,8 +25,6 @@ from toolkit.study.table import Curve, Line, MetricCurves, StudyTable
 PAGE = "report.html"
 KILOBYTES = 10 * 1024
 """From here on a file's size is given without decimals."""
-_HERE = Path(__file__).parent
-_WIDTHS: tuple[Width, ...] = ("wide", "narrow")
 
 
 def write_study_pages(folder: Path, table: StudyTable) -> Path:
@@ -72,8 +71,8 @@ def page(table: StudyTable) -> str:
             data=Markup(_embedded(_data(table, metrics, lines, look) | {"files": files})),
             light=LIGHT,
             dark=DARK,
-            css=Markup("".join((_HERE / name).read_text("utf-8") for name in ("style.css", "study_page.css"))),
-            script=Markup((_HERE / "study.js").read_text("utf-8")),
+            css=Markup("".join((HERE / name).read_text("utf-8") for name in ("style.css", "study_page.css"))),
+            script=Markup((HERE / "study.js").read_text("utf-8")),
         )
     )
 
@@ -89,7 +88,7 @@ def downloads(table: StudyTable) -> dict[str, str]:
 def _static(table: StudyTable, look: dict[Line, Look]) -> str:
     """Return the picture at both widths, its colours those of the page."""
     drawn = ""
-    for width in _WIDTHS:
+    for width in WIDTHS:
         with style(width):
             drawn += inline_svg(figure(table), f"curve-{width}-", "static-title static-caption", width)
     for k, one in enumerate(look.values()):
@@ -119,16 +118,13 @@ def _data(
 
 
 def _metric(metric: MetricCurves, lines: Sequence[Line]) -> dict[str, Any]:
-    known = [v for c in metric.curves for p in c.points for v in (p.value, p.low, p.high) if v is not None]
-    log = spans_decades(known)
     curves = {lines.index(curve.line): _points(metric, curve) for curve in metric.curves}
-    unit = "" if metric.unit == "1" else f", {metric.unit}"
     return {
         "title": metric_title(metric.metric),
-        "axis": f"{metric_title(metric.metric)}{unit}",
+        "axis": in_unit(metric_title(metric.metric), metric.unit),
         "better": metric.better,
         "meaning": metric.meaning,
-        "log": log,
+        "log": is_logarithmic(metric),
         "curves": [curves.get(k, []) for k in range(len(lines))],
         "guide": _guide(metric, lines),
     }
@@ -173,13 +169,10 @@ def _embedded(content: Any) -> str:
 
 
 def _environment(backbones: Set[str]) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["unbroken"] = unbroken
-    environment.filters["whole"] = lambda text: _whole(text, backbones)
-    environment.filters["kilobytes"] = lambda size: f"{number(size / 1024, 0 if size > KILOBYTES else 1)} KiB"
-    return environment
+    filled = environment()
+    filled.filters["whole"] = lambda text: _whole(text, backbones)
+    filled.filters["kilobytes"] = lambda size: f"{number(size / 1024, 0 if size > KILOBYTES else 1)} KiB"
+    return filled
 
 
 def _whole(text: str, backbones: Set[str]) -> Markup:

@@ -9,16 +9,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from scipy.optimize import isotonic_regression
 
 from toolkit.report import theme
-from toolkit.report.numbers import counted, or_nan, spans_decades
+from toolkit.report.numbers import counted, in_unit, or_nan, spans_decades
 from toolkit.report.study_looks import Look, looks
 from toolkit.report.study_words import drawn_over, last_point, lead_saving, line_title, saved_times, seeds_of
 from toolkit.report.svg import write_png
 from toolkit.report.words import metric_title
-from toolkit.study.table import Curve, Saving, StudyTable
+from toolkit.study.table import Curve, MetricCurves, Saving, StudyTable
 
 CURVE = "curve.png"
 HEIGHT_IN = 4.7
@@ -57,17 +57,25 @@ def figure(table: StudyTable) -> Figure:
     compared = (saving.ours, saving.theirs) if saving else ()
     for k, curve in enumerate(curves):
         _draw(axes, curve, look[curve.line], _dodge(k, len(curves)), curve.line in compared)
-    _scale(axes, curves)
+    _scale(axes, metric)
     if saving is not None and saving.needed is not None:
         _guide(axes, curves, saving)
     if rows:
         _legend(drawn, curves, [look[curve.line] for curve in curves])
     else:
         _name_ends(axes, curves, [look[curve.line] for curve in curves])
-    unit = "" if metric.unit == "1" else f", {metric.unit}"
-    axes.set_title(theme.verbatim(f"{metric_title(metric.metric)}{unit} ({metric.better} is better)"))
+    axes.set_title(theme.verbatim(f"{in_unit(metric_title(metric.metric), metric.unit)} ({metric.better} is better)"))
     axes.set_xlabel(theme.verbatim(f"labelled {table.groups}"))
     return drawn
+
+
+def is_logarithmic(metric: MetricCurves) -> bool:
+    """Whether values are drawn on a logarithmic axis: where they span much, and are not shares.
+
+    Of shares, from 0 to 1, it would stretch what the poorest line does over half of the picture.
+    """
+    ends = (or_nan(end) for c in metric.curves for p in c.points for end in (p.value, p.low, p.high))
+    return metric.unit != "1" and spans_decades(ends)
 
 
 def caption(table: StudyTable) -> str:
@@ -131,8 +139,9 @@ def _height_in(curves: Sequence[Curve]) -> float:
     return max(HEIGHT_IN, LABEL_GAP_PT * len(curves) / 72 + BESIDE_AXES_IN)
 
 
-def _scale(axes: Axes, curves: Sequence[Curve]) -> None:
+def _scale(axes: Axes, metric: MetricCurves) -> None:
     """Set a base-2 axis with a tick per budget, and a logarithmic one of values that span much."""
+    curves = [curve for curve in metric.curves if last_point(curve) is not None]
     budgets = sorted({point.labels for curve in curves for point in curve.points})
     axes.set_xscale("log", base=2)
     if budgets:
@@ -140,13 +149,11 @@ def _scale(axes: Axes, curves: Sequence[Curve]) -> None:
         axes.xaxis.set_major_locator(FixedLocator(budgets))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda labels, _: f"{labels:,.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())
-    if spans_decades(or_nan(end) for c in curves for p in c.points for end in (p.value, p.low, p.high)):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_minor_locator(NullLocator())
+    if is_logarithmic(metric):
+        theme.log_values(axes)
     else:
         axes.yaxis.set_major_locator(MaxNLocator(6))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
 
 
 def _guide(axes: Axes, curves: Sequence[Curve], saving: Saving) -> None:

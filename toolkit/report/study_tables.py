@@ -7,6 +7,7 @@ from typing import Any
 
 from toolkit.report.numbers import UNDEFINED, counted, decimals, interval, number, or_nan, quantity
 from toolkit.report.study_words import line_title, places, saved_parts
+from toolkit.report.words import verdict
 from toolkit.stats import LEVEL
 from toolkit.study.table import Contrast, Line, MetricCurves, Saving, StudyTable
 
@@ -79,7 +80,7 @@ def contrast_rows(metric: MetricCurves) -> Iterator[Row]:
     for contrast in metric.contrasts:
         value, low, high = (or_nan(v) for v in (contrast.value, contrast.low, contrast.high))
         text, limits = quantity(value, many, metric.unit), interval(low, high, many)
-        verdict, said = _verdict(contrast, metric.better)
+        direction, said = _verdict(contrast, metric.better)
         yield (
             metric.metric,
             (
@@ -87,7 +88,7 @@ def contrast_rows(metric: MetricCurves) -> Iterator[Row]:
                 Cell(line_title(contrast.theirs)),
                 Cell(f"{contrast.labels:,}", sort=contrast.labels),
                 Cell(f"+{text}" if value > 0 else text, limits, contrast.value),
-                Cell(said, _probability(contrast.p_holm), contrast.p_holm, verdict),
+                Cell(said, _probability(contrast.p_holm), contrast.p_holm, direction),
             ),
         )
 
@@ -160,7 +161,4 @@ def _verdict(contrast: Contrast, better: str) -> tuple[str, str]:
     """Return better, worse or "", and what that is in words."""
     if contrast.p_holm is None or contrast.value is None or not isfinite(contrast.value):
         return "", UNDEFINED
-    if contrast.p_holm >= 1 - LEVEL:
-        return "", "could be chance"
-    direction = "better" if (contrast.value < 0) == (better == "lower") else "worse"
-    return direction, f"{direction}, more than chance"
+    return verdict(contrast.value, better, contrast.p_holm < 1 - LEVEL)

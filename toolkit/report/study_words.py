@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from toolkit.report.numbers import UNDEFINED, counted, decimals, interval, or_nan, quantity
 from toolkit.report.study_looks import COMPLETED, completion
-from toolkit.report.words import SIMULATED, Tile, in_sentence, method_title, metric_title
+from toolkit.report.words import SIMULATED, Tile, in_sentence, method_title, metric_title, rough
 from toolkit.study.table import Curve, Line, MetricCurves, Point, Saving, StudyTable
 
 ALL_THE_SAME = 1.05
@@ -116,12 +116,16 @@ def tiles(table: StudyTable) -> list[Tile]:
 
 def limits(table: StudyTable) -> list[str]:
     """Return what the numbers do not show, then the notes of the study itself."""
-    draw = ", which draw the labels and the random weights"
+    draw = (
+        ", which draw the labels and the random weights; with all labels there is one draw of them, and the interval "
+        "is for these"
+    )
     one = "; one seed does not tell how far with other labels and random weights"
     told = [
         f"The intervals tell how far a score would vary with other {drawn_over(table)}"
         f"{draw if seeds_of(table) > 1 else one}. "
         "They do not hold what another world or another backbone would change.",
+        *rough(table.test_groups, table.groups),
         f"The {table.groups} that are needed are read off between budgets, along the logarithm of their number; where "
         "more labels did worse, neighbouring budgets count as one. Where a line is there with its fewest labels, the "
         "study cannot tell how many fewer would do.",

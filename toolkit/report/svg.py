@@ -9,7 +9,6 @@ import matplotlib.figure
 from toolkit.files import whole_file
 from toolkit.report.theme import LIGHT, SURFACE
 
-_DOTS_PER_INCH = 200
 _ROLES = {colour: f"var(--{role})" for role, colour in LIGHT.items()} | {"#000000": "var(--ink)"}
 _COLOUR = re.compile("|".join(_ROLES))
 _METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
@@ -44,10 +43,10 @@ def inline_svg(figure: matplotlib.figure.Figure, prefix: str, described_by: str,
     return f'<svg class="{kind}" viewBox="{match[1]}" role="img" aria-labelledby="{described_by}">{body}'
 
 
-def write_png(figure: matplotlib.figure.Figure, path: Path) -> None:
+def write_png(figure: matplotlib.figure.Figure, path: Path, dots_per_inch: int = 200) -> None:
     """Write the figure on a light ground, the same bytes for the same figure."""
     with whole_file(path) as temporary:
         figure.savefig(
-            temporary, format="png", dpi=_DOTS_PER_INCH, facecolor=SURFACE, bbox_inches="tight", pad_inches=0.15,
+            temporary, format="png", dpi=dots_per_inch, facecolor=SURFACE, bbox_inches="tight", pad_inches=0.15,
             metadata={"Software": None},
         )  # fmt: skip

@@ -5,7 +5,7 @@ from math import isfinite, nan
 
 from toolkit.report.numbers import decimals, interval, number
 from toolkit.report.read import Difference, Results, Score
-from toolkit.report.words import method_title, metric_title
+from toolkit.report.words import method_title, metric_title, verdict
 
 STAR, DOUBTFUL_STAR = "*", "(*)"
 """More than chance as one of several baselines, and more than chance only if it were the only one."""
@@ -57,8 +57,6 @@ class ScoreTable:
     compared_with: str
     judged_baselines: int
     rows: tuple[Row, ...]
-    star: str = STAR
-    doubtful_star: str = DOUBTFUL_STAR
 
 
 def score_table(results: Results) -> ScoreTable:
@@ -107,7 +105,4 @@ def _star(difference: Difference | None) -> str:
 
 def _difference(difference: Difference, score: Score, places: int) -> DifferenceCell:
     value, limits = number(difference.value, places), interval(difference.low, difference.high, places)
-    if not difference.excludes_zero:
-        return DifferenceCell(value, limits, "", "could be chance")
-    direction = "better" if (difference.value < 0) == (score.better == "lower") else "worse"
-    return DifferenceCell(value, limits, direction, f"{direction}, more than chance")
+    return DifferenceCell(value, limits, *verdict(difference.value, score.better, difference.excludes_zero))

@@ -13,6 +13,7 @@ import matplotlib as mpl
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 LIGHT: Mapping[str, str] = {
     "page": "#f6f8f9",
@@ -45,6 +46,8 @@ DARK: Mapping[str, str] = {
 INK, MUTED, LINE, SURFACE = LIGHT["ink"], LIGHT["muted"], LIGHT["line"], LIGHT["surface"]
 LAND, COAST = LIGHT["land"], LIGHT["coast"]
 MODEL, SCRATCH, BASELINE, GOOD, BAD = (LIGHT[role] for role in ("model", "scratch", "baseline", "good", "bad"))
+HEADLINE: dict[str, Any] = {"x": 0.008, "ha": "left", "fontsize": 11, "fontweight": "bold"}
+"""How the title of a figure of several panels is written."""
 KIND_COLOURS = (SCRATCH, MODEL, BASELINE, BAD, GOOD, MUTED)
 
 Width = Literal["wide", "narrow"]
@@ -109,6 +112,15 @@ def is_narrow() -> bool:
 def verbatim(name: str) -> str:
     """Return a name so that matplotlib writes it as it is, dollar signs included."""
     return name.replace("$", r"\$")
+
+
+def log_values(axes: Axes) -> None:
+    """Give the values a logarithmic axis, which says that it is one, after what it is labelled with."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_ylabel(", ".join(filter(None, (axes.get_ylabel(), "log scale"))))
 
 
 def panels(count: int, height_in: float = _HEIGHT_IN) -> tuple[Figure, list[Axes]]:

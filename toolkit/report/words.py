@@ -22,6 +22,7 @@ SIMULATED = (
     "there, not how well it would do on the real atmosphere."
 )
 _ABBREVIATIONS = {"iou": "IoU", "rmse": "RMSE", "mae": "MAE", "csi": "CSI", "pod": "POD", "far": "FAR", "f1": "F1"}
+MORE_THAN_CHANCE, COULD_BE_CHANCE = "more than chance", "could be chance"
 FEW = 10
 """Of so few groups a resampling says little of others."""
 _LONGEST_ABBREVIATION = 4
@@ -136,9 +137,7 @@ def limits(run: Run) -> list[str]:
         "whole. They do not hold what another training seed would change: this is one seed "
         f"({results.seed}).",
     ]
-    tested = len(run.split.parts[TEST].groups)
-    if tested < FEW:
-        told.append(f"There are only {counted(tested, results.groups)} to resample: the intervals are rough.")
+    told += rough(len(run.split.parts[TEST].groups), results.groups)
     if results.comparison and any(d.excludes_zero for d in results.comparison.differences.values()):
         told.append(
             "Each difference is judged by itself. Of many metrics, some differ by chance; the primary one, "
@@ -154,6 +153,19 @@ def limits(run: Run) -> list[str]:
     if run.simulated:
         told.insert(0, SIMULATED)
     return [*told, *results.notes]
+
+
+def rough(tested: int, groups: str) -> list[str]:
+    """Return a warning of intervals over so few groups, nothing where they are enough."""
+    return [f"There are only {counted(tested, groups)} to resample: the intervals are rough."] if tested < FEW else []
+
+
+def verdict(value: float, better: str, certain: bool) -> tuple[str, str]:
+    """Return better, worse or, where a difference is not certain, "", and what that is in words."""
+    if not certain:
+        return "", COULD_BE_CHANCE
+    direction = "better" if (value < 0) == (better == "lower") else "worse"
+    return direction, f"{direction}, {MORE_THAN_CHANCE}"
 
 
 def used(results: Results) -> str:
@@ -229,7 +241,7 @@ def _judged(results: Results, difference: Difference) -> str:
 
 def _verdict(difference: Difference) -> str:
     certain = difference.excludes_zero and not difference.is_corrected_away
-    return "more than chance" if certain else "could be chance"
+    return MORE_THAN_CHANCE if certain else COULD_BE_CHANCE
 
 
 def _against_baseline(results: Results) -> list[str]:

@@ -83,7 +83,8 @@ def iou(column: str) -> Metric:
 def mean_iou(columns: tuple[str, ...], suffix: str = "") -> Metric:
     """Return the metric mean of the intersections over union of several columns, of those that the sample defines."""
     meaning = f"mean intersection over union of {', '.join(map(_words, columns))}"
-    return _mean(f"mean_iou{suffix}", meaning, statements(*columns), columns, lambda kind, sums, _: _csi(kind)(sums), 0.0)
+    statistic = statements(*columns)
+    return _mean(f"mean_iou{suffix}", meaning, statistic, columns, lambda column, sums, _: _csi(column)(sums), 0.0)
 
 
 def f1(column: str) -> Metric:

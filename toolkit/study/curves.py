@@ -1,13 +1,11 @@
 """The curves of a study: means over seeds, paired differences at every budget, and labels saved, with intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, product
 
-import numpy as np
-
 from toolkit.metrics import Metric, Scores
-from toolkit.stats import Difference, difference_of, holm, interval_of, rounded, student_p_value
-from toolkit.study.draws import Drawn, drawn_scores
+from toolkit.stats import Difference, distinct, holm, interval_of, rounded
+from toolkit.study.draws import Drawn, drawn_scores, paired
 from toolkit.study.saving import saving
 from toolkit.study.table import Contrast, Curve, Line, MetricCurves, Point
 
@@ -21,8 +19,8 @@ def metric_curves(
 
     `groups` is the plural of what is counted. Lines keep their order; those without scores are left out. Every
     pretrained line is compared with every line from scratch and every classical one, and with the pretrained lines
-    after it that differ from it in one thing, the method or the backbone. A line that is not pretrained and has the
-    very scores of one before it, as a completion has of what it leaves alone, is not compared. Raises UserError if the
+    after it that differ from it in one thing, the method or the backbone. A line that is not pretrained and is no other
+    than one before it by this metric (`toolkit.stats.distinct`) is not compared. Raises UserError if the
     cells were scored on different groups.
     """
     return {metric.name: _curves_of(metric, scores, groups) for metric in metrics}
@@ -34,31 +32,22 @@ def _curves_of(metric: Metric, scores: Mapping[Line, Mapping[int, Mapping[int, S
         Curve(line, tuple(_point(metric, labels, cell) for labels, cell in of_line.items()))
         for line, of_line in drawn.items()
     )
-    pairs = _pairs(drawn)
+    others = {
+        line: {(labels, seed): of.sums_of(metric) for labels, cell in scores[line].items() for seed, of in cell.items()}
+        for line in drawn
+        if line.kind != "pretrained"
+    }
+    pairs = _pairs([line for line in drawn if line.kind == "pretrained"], distinct(others))
     savings = tuple(saving(metric, drawn[ours], drawn[theirs], ours, theirs, groups) for ours, theirs in pairs)
     return MetricCurves(
         metric.name, metric.unit, metric.better, metric.meaning, curves, _contrasts(pairs, drawn), savings
     )
 
 
-def _pairs(drawn: Mapping[Line, OfLine]) -> list[tuple[Line, Line]]:
+def _pairs(pretrained: Sequence[Line], others: Iterable[Line]) -> list[tuple[Line, Line]]:
     """Return which lines are compared, (ours, theirs)."""
-    pretrained = [line for line in drawn if line.kind == "pretrained"]
-    others: list[Line] = []
-    for line in drawn:
-        if line.kind != "pretrained" and not any(_same(drawn[line], drawn[other]) for other in others):
-            others.append(line)
     one_apart = [(a, b) for a, b in combinations(pretrained, 2) if a.method == b.method or a.backbone == b.backbone]
     return [*product(pretrained, others), *one_apart]
-
-
-def _same(own: OfLine, other: OfLine) -> bool:
-    """Whether two lines have one score in every cell."""
-    return own.keys() == other.keys() and all(
-        cell.seeds == other[labels].seeds
-        and np.array_equal(cell.scores.values, other[labels].scores.values, equal_nan=True)
-        for labels, cell in own.items()
-    )
 
 
 def _point(metric: Metric, labels: int, cell: Drawn) -> Point:
@@ -73,12 +62,9 @@ def _contrasts(pairs: Sequence[tuple[Line, Line]], drawn: Mapping[Line, OfLine])
     p_values = []
     for ours, theirs in pairs:
         for labels in sorted(drawn[ours].keys() & drawn[theirs].keys()):
-            own, other = drawn[ours][labels], drawn[theirs][labels]
-            shared = [seed for seed in own.seeds if seed in other.seeds]
-            if shared:
-                a, b = own.of(shared), other.of(shared)
-                found.append((ours, theirs, labels, difference_of(a, b)))
-                p_values.append(student_p_value(a, b))
+            if difference := paired(drawn[ours][labels], drawn[theirs][labels]):
+                found.append((ours, theirs, labels, difference[0]))
+                p_values.append(difference[1])
     corrected = holm({str(place): p for place, p in enumerate(p_values)})
     return tuple(
         Contrast(ours, theirs, labels, rounded(d.value), rounded(d.low), rounded(d.high), rounded(p))

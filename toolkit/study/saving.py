@@ -17,8 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
-from sklearn.isotonic import isotonic_regression
+from scipy.optimize import brentq, isotonic_regression
 
 from toolkit.metrics import Array, Metric
 from toolkit.stats import Interval, Resampled, interval_of, rounded
@@ -118,7 +117,7 @@ def _pooled(scores: Mapping[int, Resampled], reference: Resampled, sign: int) ->
     """Return the differences, neighbouring budgets pooled where their means rise with labels."""
     values = np.stack([sign * (drawn.values - reference.values) for drawn in scores.values()])
     draws = [sign * (drawn.drawn - reference.drawn) for drawn in scores.values()]
-    level = isotonic_regression(values.mean(axis=1), increasing=False)
+    level = isotonic_regression(values.mean(axis=1), increasing=False).x
     budgets = []
     for own in level:
         pool = np.flatnonzero(level == own)
