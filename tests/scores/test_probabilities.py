@@ -31,6 +31,7 @@ from toolkit.scores.probabilities import (
     window_csi,
     window_f1,
 )
+from toolkit.stats import bootstrap
 
 COLUMNS = ("heat", "blocking_72h")
 WINDOWS, CELLS = 30, 16
@@ -225,15 +226,26 @@ def test_skill_is_the_mean_over_columns_against_their_own_frequency() -> None:
     assert rest == pytest.approx(np.mean(skills[1:]))
 
 
-def test_skill_in_a_draw_is_against_the_frequency_of_the_whole_sample() -> None:
-    """What it is compared with does not change from draw to draw: twice a squared error is twice as far from 1."""
-    predictions, truth = kept(gaps=0.0)
+def test_skill_in_draws_is_bounded_however_few_events_they_have() -> None:
+    """Where nearly all groups have hardly an event its interval stays within what the groups together can tell."""
+    rng = np.random.default_rng(0)
+    few = np.array([40.0, 1, 1, 1, 1, 1, 1, 1])
+    sums = pd.DataFrame({"heat count": 1e4, "heat events": few, "heat square": 0.7 * few + rng.uniform(0, 3, 8)})
     metric = mean_brier_skill(("heat",))
-    sums = evaluate_metrics((metric,), predictions, truth, EXAMPLES).sums_of(metric)
-    each = metric.values(sums, np.eye(len(sums)))
-    brier_scores = (sums["heat square"] / sums["heat count"]).to_numpy()
-    usual = truth["heat"].mean()
-    np.testing.assert_allclose(each, 1 - brier_scores / (usual * (1 - usual)))
+    interval = bootstrap(metric, [sums])
+    frequency = few.sum() / 8e4
+    assert interval.value == pytest.approx(1 - sums["heat square"].sum() / 8e4 / (frequency * (1 - frequency)))
+    assert -0.5 < interval.low < interval.value < interval.high < 1
+
+
+def test_skill_in_draws_does_not_hang_on_how_many_events_they_have() -> None:
+    """Where errors are in proportion to those of stating the frequency, group by group, the skill is certain."""
+    count, events = 1e3, np.array([10.0, 50.0, 90.0])
+    frequency = events.mean() / count
+    usual = events * (1 - frequency) ** 2 + (count - events) * frequency**2
+    sums = pd.DataFrame({"heat count": count, "heat events": events, "heat square": 0.4 * usual})
+    drawn = mean_brier_skill(("heat",)).values(sums, np.array([[3.0, 0, 0], [0, 0, 3], [1, 1, 1], [2, 1, 0]]))
+    np.testing.assert_allclose(drawn, 0.6)
 
 
 def test_bins_are_in_the_order_of_probabilities_and_narrow_at_both_ends() -> None:

@@ -11,14 +11,14 @@ import pandas as pd
 
 from toolkit.backbones.card import read_card
 from toolkit.comparison.plan import NONE, REFERENCE, Comparison, Folders, Work, probed_task, written_work
-from toolkit.evaluate import plain_values
+from toolkit.evaluate import differences, metric_intervals, plain_values
 from toolkit.files import write_json, write_text
 from toolkit.metrics import Metric
 from toolkit.recorded_scores import recorded_scores, recorded_test
 from toolkit.runfolder import as_begun
 from toolkit.split import TEST, TRAIN
-from toolkit.stats import LEVEL, holm, interval_of, rounded
-from toolkit.study.draws import Drawn, OfSeeds, drawn_together, paired
+from toolkit.stats import LEVEL, holm
+from toolkit.study.draws import OfSeeds
 from toolkit.task import Task
 
 COLUMNS = ("pretext", "seed", "task", "metric", "value", "unit", "steps", "operations", "seconds")
@@ -157,18 +157,23 @@ def metric_tables(metrics: Sequence[Metric], scores: Mapping[str, OfSeeds]) -> d
 
 
 def _metric_table(metric: Metric, scores: Mapping[str, OfSeeds]) -> MetricTable:
-    drawn = drawn_together(metric, scores)
-    means = {name: interval_of(of.scores, metric.limits) for name, of in drawn.items()}
+    means = {name: metric_intervals((metric,), list(of.values()))[metric.name] for name, of in scores.items()}
     sign = 1 if metric.better == "lower" else -1
-    ordered = sorted(means, key=lambda name: np.nan_to_num(sign * means[name].value, nan=np.inf))
-    from_none, from_best = (_against(drawn, other) for other in (NONE, ordered[0]))
+
+    def place(name: str) -> float:
+        value = means[name]["value"]
+        return np.inf if value is None else sign * value
+
+    ordered = sorted(scores, key=place)
+    best = ordered[0]
+    from_none, from_best = (_against(metric, scores, other) for other in (NONE, best))
     rows = tuple(
         Row(
             name,
-            len(drawn[name].seeds),
-            rounded(means[name].value),
-            rounded(means[name].low),
-            rounded(means[name].high),
+            len(scores[name]),
+            means[name]["value"],
+            means[name]["low"],
+            means[name]["high"],
             from_none.get(name),
             from_best.get(name),
         )
@@ -177,14 +182,18 @@ def _metric_table(metric: Metric, scores: Mapping[str, OfSeeds]) -> MetricTable:
     return MetricTable(metric.name, metric.unit, metric.better, metric.meaning, rows)
 
 
-def _against(drawn: Mapping[str, Drawn], other: str) -> dict[str, Against]:
+def _against(metric: Metric, scores: Mapping[str, OfSeeds], other: str) -> dict[str, Against]:
     """Return the difference of every row from `other`, of the seeds that both have."""
-    pairs = {name: paired(own, drawn[other]) for name, own in drawn.items() if other in drawn and name != other}
-    found = {name: pair for name, pair in pairs.items() if pair}
-    corrected = holm({name: p for name, (_, p) in found.items()})
+    found: dict[str, dict[str, Any]] = {}
+    for name, own in scores.items():
+        shared = sorted(own.keys() & scores.get(other, {}).keys())
+        if name != other and shared:
+            ours, theirs = ([of[seed] for seed in shared] for of in (own, scores[other]))
+            found[name] = differences((metric,), ours, theirs)[metric.name]
+    corrected = holm({name: np.nan if d["p_value"] is None else d["p_value"] for name, d in found.items()})
     return {
-        name: Against(rounded(d.value), rounded(d.low), rounded(d.high), rounded(corrected[name]))
-        for name, (d, _) in found.items()
+        name: Against(d["value"], d["low"], d["high"], None if np.isnan(corrected[name]) else corrected[name])
+        for name, d in found.items()
     }
 
 

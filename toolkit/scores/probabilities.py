@@ -133,12 +133,22 @@ def mean_brier_skill(columns: tuple[str, ...], suffix: str = "") -> Metric:
     """Return the metric mean over columns of 1 - Brier score / (f (1 - f)), f being how often the sample has the event.
 
     The second is the Brier score of stating f everywhere. Columns whose event the sample lacks are left out.
+
+    In draws of groups f stays that of the whole sample, and the ratio is linear in both scores: 1 - r - (B - r U) / U',
+    where B and U are the scores of the draw, U' that of f in the whole sample and r the ratio there. The ratio itself
+    grows beyond all bounds where a draw has hardly an event.
     """
 
     def skill(column: str, sums: Sums, whole: Sums) -> Array:
         frequency = ratio(whole[f"{column} events"], whole[f"{column} count"])
-        score = ratio(sums[f"{column} square"], sums[f"{column} count"])
-        return 1.0 - ratio(score, frequency * (1 - frequency))
+
+        def scores(of: Sums) -> tuple[Array, Array]:
+            events = ratio(of[f"{column} events"], of[f"{column} count"])
+            return ratio(of[f"{column} square"], of[f"{column} count"]), events + frequency * (frequency - 2 * events)
+
+        (own, usual), (whole_own, whole_usual) = scores(sums), scores(whole)
+        share = ratio(whole_own, whole_usual)
+        return 1.0 - share - ratio(own - share * usual, whole_usual)
 
     meaning = f"share of the variance of {', '.join(map(_words, columns))} that the probabilities explain"
     return _mean(f"mean_brier_skill{suffix}", meaning, brier_sums(*columns), columns, skill, -np.inf)

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, product
 
 from toolkit.metrics import Metric, Scores
-from toolkit.stats import Difference, distinct, holm, interval_of, rounded
-from toolkit.study.draws import Drawn, drawn_scores, paired
+from toolkit.stats import Difference, difference_of, distinct, holm, interval_of, rounded, student_p_value
+from toolkit.study.draws import Drawn, drawn_scores
 from toolkit.study.saving import saving
 from toolkit.study.table import Contrast, Curve, Line, MetricCurves, Point
 
@@ -62,9 +62,12 @@ def _contrasts(pairs: Sequence[tuple[Line, Line]], drawn: Mapping[Line, OfLine])
     p_values = []
     for ours, theirs in pairs:
         for labels in sorted(drawn[ours].keys() & drawn[theirs].keys()):
-            if difference := paired(drawn[ours][labels], drawn[theirs][labels]):
-                found.append((ours, theirs, labels, difference[0]))
-                p_values.append(difference[1])
+            own, other = drawn[ours][labels], drawn[theirs][labels]
+            shared = [seed for seed in own.seeds if seed in other.seeds]
+            if shared:
+                a, b = own.of(shared), other.of(shared)
+                found.append((ours, theirs, labels, difference_of(a, b)))
+                p_values.append(student_p_value(a, b))
     corrected = holm({str(place): p for place, p in enumerate(p_values)})
     return tuple(
         Contrast(ours, theirs, labels, rounded(d.value), rounded(d.low), rounded(d.high), rounded(p))
