@@ -49,7 +49,7 @@ def write_figures(folder: Path, coastlines: bool) -> None:
             ("distance", distances(distance, scale, numbers)),
             ("predictability", predictability(tables["predictability"], numbers, coastlines)),
         ):
-            write_png(figure, folder / f"{name}.png", DPI)
+            write_png(figure, folder / f"{name}.png", DPI, trimmed=False)
 
 
 def confusion(table: pd.DataFrame) -> Figure:

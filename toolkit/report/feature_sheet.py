@@ -79,7 +79,7 @@ def _save(figure: Figure, path: Path, view: FeatureView, scale: str = "") -> Non
         "with the signs that the backbone sees."
     )
     figure.supxlabel(theme.verbatim(said), x=0.008, ha="left", fontsize=8, color=theme.MUTED)
-    write_png(figure, path, DPI)
+    write_png(figure, path, DPI, trimmed=False)
 
 
 def _draw_strongest(part: SubFigure, view: FeatureView, channel: Channel, coastlines: bool) -> None:

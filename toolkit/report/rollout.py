@@ -48,7 +48,7 @@ def write_rollout_figure(folder: Path, coastlines: bool = False) -> Path | None:
         above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
         _draw_growth(above, table)
         _draw_maps(below, maps, coastlines)
-        write_png(figure, folder / PICTURE, DPI)
+        write_png(figure, folder / PICTURE, DPI, trimmed=False)
     return folder / PICTURE
 
 

@@ -3,6 +3,7 @@
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 import matplotlib.figure
 
@@ -43,10 +44,10 @@ def inline_svg(figure: matplotlib.figure.Figure, prefix: str, described_by: str,
     return f'<svg class="{kind}" viewBox="{match[1]}" role="img" aria-labelledby="{described_by}">{body}'
 
 
-def write_png(figure: matplotlib.figure.Figure, path: Path, dots_per_inch: int = 200) -> None:
-    """Write the figure on a light ground, the same bytes for the same figure."""
+def write_png(figure: matplotlib.figure.Figure, path: Path, dots_per_inch: int = 200, trimmed: bool = True) -> None:
+    """Write the figure on a light ground, the same bytes for the same figure; `trimmed` to what is drawn."""
+    edge: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.15} if trimmed else {}
     with whole_file(path) as temporary:
         figure.savefig(
-            temporary, format="png", dpi=dots_per_inch, facecolor=SURFACE, bbox_inches="tight", pad_inches=0.15,
-            metadata={"Software": None},
-        )  # fmt: skip
+            temporary, format="png", dpi=dots_per_inch, facecolor=SURFACE, metadata={"Software": None}, **edge
+        )
