@@ -4,29 +4,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.stats import kurtosis
 
+from toolkit.activations import activations, responses, selectivity
+from toolkit.ascent import Ascent, ascend
 from toolkit.backbones.features import planes
 from toolkit.backbones.known import build_backbone
 from toolkit.backbones.weights import Backbone, load_backbone
 from toolkit.data.store import Store
 from toolkit.data.windows import Windows, read_windows, window_latitudes
 from toolkit.errors import UserError
-from toolkit.feature_view import (
-    APART,
-    APART_KM,
-    Ascent,
-    Exciting,
-    activations,
-    ascend,
-    drawn_windows,
-    last_layer,
-    responses,
-    roughness,
-    selectivity,
-    strongest,
-    view_features,
-)
+from toolkit.feature_view import APART, APART_KM, Exciting, drawn_windows, strongest, view_features
 from toolkit.geodesy import distance_km
 
 LAYER, CHANNEL, DRAWN = "blocks.1", 3, 60
@@ -77,17 +64,6 @@ def test_windows_of_a_region_lie_in_it(smooth_store: Store, backbone: Backbone) 
     assert len(np.unique(found.column)) > 10
 
 
-def test_tokens_and_maps_become_maps_row_by_row(backbone: Backbone) -> None:
-    """Tokens (b, n, d) are laid out from the north-west, and what is a map already stays as it is."""
-    x = torch.randn(2, 5, 8, 12, generator=torch.Generator().manual_seed(0))
-    tokens, maps = backbone.module(x), activations(backbone, x, last_layer(backbone))
-    assert maps.shape == (2, 16, 2, 3)
-    torch.testing.assert_close(maps[:, :, 1, 2], tokens[:, 5])
-    assert activations(backbone, x, "patch_embed").shape == (2, 16, 2, 3)
-    with pytest.raises(UserError, match=r"blocks\.0\.attn\.q_norm puts out .* such as blocks\.0\.attn\."):
-        activations(backbone, x, "blocks.0.attn.q_norm")
-
-
 def test_the_strongest_are_the_largest_that_show_other_weather(
     smooth_store: Store, backbone: Backbone, windows: Windows, answers: np.ndarray, shown: tuple[Exciting, ...]
 ) -> None:
@@ -115,30 +91,6 @@ def test_the_marked_token_is_where_the_maximum_is(backbone: Backbone, shown: tup
         assert (window.columns[column].mean() - window.longitude) % 360 == pytest.approx(0, abs=1e-9)
 
 
-def test_selectivity_is_the_upper_half_of_the_kurtosis() -> None:
-    """A channel and its negative share the kurtosis between them; a Gaussian has 1.5, a constant 0, rare peaks more."""
-    noise = np.random.default_rng(0).normal(size=(4000, 3, 4, 4)).astype(np.float32)
-    noise[:, 1] = np.exp(noise[:, 1])
-    noise[:, 2] = 5
-    found = selectivity(noise)
-    assert found[0] == pytest.approx(1.5, rel=0.05)
-    assert found[1] > 10
-    assert found[2] == 0
-    both = found + selectivity(-noise)
-    np.testing.assert_allclose(both[:2], [kurtosis(noise[:, c], None, fisher=False) for c in (0, 1)], rtol=1e-4)
-
-
-def test_the_input_made_for_a_linear_channel_is_its_own_kernel(backbone: Backbone) -> None:
-    """Without a penalty, the image of a channel of the patches' embedding is its kernel at the middle, else zero."""
-    ascent = Ascent(side=32, steps=200, rate=0.3, smoothness=0)
-    images, _, _ = ascend(backbone, "patch_embed", (2, 5), (20.0, 30.0), (1.0, 1.0), 0, ascent)
-    for image, channel in zip(images, (2, 5), strict=True):
-        kernel = torch.zeros(4, 32, 32)
-        kernel[:, 16:20, 16:20] = backbone.module.patch_embed.weight[channel, :4].detach()
-        kernel /= kernel.square().mean().sqrt()
-        torch.testing.assert_close(image[:-1], kernel, atol=1e-3, rtol=0)
-
-
 def test_ascent_raises_the_activation_above_every_real_window(
     backbone: Backbone, answers: np.ndarray, shown: tuple[Exciting, ...]
 ) -> None:
@@ -154,32 +106,6 @@ def test_ascent_raises_the_activation_above_every_real_window(
     with torch.no_grad():
         again = activations(backbone, images, LAYER)[0, CHANNEL, 4, 4]
     torch.testing.assert_close(again, after[0])
-
-
-def test_a_penalty_makes_the_image_smoother(backbone: Backbone) -> None:
-    """The higher the penalty, the lower the roughness; that of a chessboard of ones is 8."""
-    chessboard = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).tile(1, 1, 4, 4)
-    assert roughness(chessboard).item() == 8
-    found = [
-        roughness(ascend(backbone, LAYER, (CHANNEL,), (0.0,), (1.0,), 0, replace(SHORT, smoothness=s))[0][:, :-1])
-        for s in (0, 1, 100)
-    ]
-    assert found[0] > found[1] > found[2]
-
-
-def test_the_backbone_is_left_as_it_was(backbone: Backbone) -> None:
-    """Weights, their flags, their gradients, hooks and the mode are the same after an ascent; so is its result."""
-    module = backbone.module
-    module.norm.weight.requires_grad_(False)
-    before = {name: value.clone() for name, value in module.state_dict().items()}
-    flags = {name: p.requires_grad for name, p in module.named_parameters()}
-    one, two = (ascend(backbone, LAYER, (1,), (5.0,), (1.0,), 7, Ascent(side=32, steps=3)) for _ in range(2))
-    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
-    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
-    assert {name: p.requires_grad for name, p in module.named_parameters()} == flags
-    assert all(p.grad is None for p in module.parameters())
-    assert not module.training
-    module.norm.weight.requires_grad_(True)
 
 
 @pytest.mark.slow

@@ -51,7 +51,7 @@ ROOMS = (
         "compute",
     ),
     ("finetune_run", "pretrain_run", "evaluate_run", "examine", "recorded_scores", "dry_run", "pretrain_dry_run"),
-    ("conformance", "leaks_run", "new_task", "feature_view", "comparison", "study"),
+    ("conformance", "leaks_run", "new_task", "activations", "ascent", "feature_view", "comparison", "study"),
     ("report",),
     ("predict", "predict_rows", "predict_run", "doctor"),
     ("cli",),
