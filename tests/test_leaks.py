@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from toolkit import split as split_module
 from toolkit.errors import UserError
-from toolkit.leaks import leaks, read_split
+from toolkit.leaks import foretold, leaks, read_split
 from toolkit.runfolder import split_hash, write_split
 from toolkit.split import PARTS, Apart, ByBlock, ByColumn, ByGroup, ByYear, Split, chosen_groups
 
@@ -254,6 +254,23 @@ def test_a_file_that_is_no_split_is_told(tmp_path: Path, text: str | None, said:
         (tmp_path / "split.json").write_text(text)
     with pytest.raises(UserError, match=said):
         read_split(tmp_path / "split.json")
+
+
+def test_an_input_that_foretells_is_named() -> None:
+    """One that is predicted, one in another unit and the same word are told; persistence, and what few rows say, not."""
+    hour = np.arange(1000)
+    labels = pd.DataFrame({"value": 15 + 10 * np.sin(hour / 200), "kind": np.where(hour % 3, "rain", "snow")})
+    labels["before"], labels["fahrenheit"] = labels["value"].shift(), (32 + 1.8 * labels["value"]).astype("float32")
+    labels["rare"], labels["constant"] = labels["value"].where(hour < 10), 1.0
+    labels["word"], labels["time"] = labels["kind"].where(hour > 5), hour
+    stated = ("time", "value", "kind", "only_stated", "example")
+    assert labels["before"].corr(labels["value"]) > 0.9999
+    assert list(foretold(("value", "fahrenheit", "before", "rare", "constant", "word"), stated, labels)) == [
+        "'value' is an input and is predicted: leave it out of inputs.columns.",
+        "'fahrenheit' says what is predicted, 'value', in every row: leave it out of inputs.columns.",
+        "'word' says what is predicted, 'kind', in every row: leave it out of inputs.columns.",
+    ]
+    assert not list(foretold(("time",), stated, labels))
 
 
 def test_the_proof_knows_nothing_of_the_rules(written: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

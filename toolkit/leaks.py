@@ -1,10 +1,10 @@
-"""The proof that no label leaks between the parts of a run, from split.json and the labels alone.
+"""The proof that no label leaks between the parts of a run, from split.json and the labels alone, nor into its inputs.
 
 It knows nothing of how the split was made: it selects each part's rows by what was written down and looks at them.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,16 @@ import numpy as np
 import pandas as pd
 
 from toolkit.errors import UserError, unknown
+from toolkit.labels import PLACE
 from toolkit.runfolder import split_hash
 from toolkit.split import Apart, block_of
 
 NAMED = 3
 """How many of the things that leak are named."""
+MANY = 20
+"""In so many rows a column that goes with another without an exception does so by no chance."""
+ROUNDING = 1e-6
+"""A correlation that lacks less of one is one: two hourly readings of anything that changes differ by more."""
 
 
 def read_split(path: Path) -> dict[str, Any]:
@@ -54,6 +59,30 @@ def leaks(split: Mapping[str, Any], labels: pd.DataFrame) -> list[str]:
     for (name, mine), (other, theirs) in combinations(rows.items(), 2):
         problems += _between(apart, f"{name} and {other}", mine, theirs)
     return problems
+
+
+def foretold(columns: Iterable[str], stated: Iterable[str], labels: pd.DataFrame) -> Iterator[str]:
+    """Yield a sentence for each input column that is itself stated, or of which a stated one is a linear function.
+
+    columns: those of the inputs; stated: those of the predictions. Of the latter the ones that the labels have are
+    looked at. Words, and whatever else is no number, foretell where they are the same in every row.
+    """
+    targets = [name for name in stated if name in labels and name not in (*PLACE, "group")]
+    for name in columns:
+        if name in targets:
+            yield f"'{name}' is an input and is predicted: leave it out of inputs.columns."
+        elif of := [target for target in targets if _go_together(labels[name], labels[target])]:
+            yield f"'{name}' says what is predicted, '{of[0]}', in every row: leave it out of inputs.columns."
+
+
+def _go_together(first: pd.Series, second: pd.Series) -> bool:
+    known = first.notna() & second.notna()
+    first, second = first[known], second[known]
+    if len(first) < MANY or min(first.nunique(), second.nunique()) < 2:
+        return False
+    if not all(map(pd.api.types.is_numeric_dtype, (first, second))):
+        return bool((first.astype(str) == second.astype(str)).all())
+    return abs(first.astype(float).corr(second.astype(float))) > 1 - ROUNDING
 
 
 def _selected(part: Mapping[str, Any], labels: pd.DataFrame) -> np.ndarray:

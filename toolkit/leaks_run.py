@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from toolkit.backbones.card import backbone_folder, read_card
 from toolkit.evaluate_run import recorded, recorded_origin, recorded_task
-from toolkit.leaks import leaks, read_split
+from toolkit.leaks import foretold, leaks, read_split
 from toolkit.origin import fields_of, timely_labels
 
 
@@ -34,7 +36,7 @@ class Proof:
 
 
 def proof(run: Path) -> Proof:
-    """Read the labels of a run again and look whether its parts are apart as it says.
+    """Read the labels of a run again and look whether its parts are apart as it says, and no input foretells a target.
 
     `UserError` where the run or its labels cannot be read, or split.json was changed.
     """
@@ -44,4 +46,11 @@ def proof(run: Path) -> Proof:
     grid = read_card(backbone_folder(config["backbone"])).spec.grid_degrees if task.sees_fields else None
     labels, _ = timely_labels(task, origin, fields_of(task, origin, grid))
     rows = {name: int(part["rows"]) for name, part in split["parts"].items()}
-    return Proof(rows, split["apart"], tuple(leaks(split, labels)))
+    told = foretold(task.inputs.columns, _stated(run), labels)
+    return Proof(rows, split["apart"], (*leaks(split, labels), *told))
+
+
+def _stated(run: Path) -> list[str]:
+    """Return the columns of what a run states of the test windows; none where it was stopped before."""
+    written = run / "predictions.csv"
+    return list(pd.read_csv(written, nrows=0)) if written.exists() else []

@@ -125,6 +125,19 @@ def test_rows_without_a_value_are_predicted(command, places_run: Path, tmp_path:
 
 
 @pytest.mark.slow
+def test_an_input_that_is_predicted_is_a_leak(command, places_run: Path, tmp_path: Path) -> None:
+    """Of a run whose task has its target among the inputs `toolkit tasks leaks` says so, and exits with 1."""
+    run, leaky = shutil.copytree(places_run, tmp_path / "run"), tmp_path / "places.py"
+    assert "Nothing leaks" in command("tasks", "leaks", run).stdout
+    leaky.write_text(PLACES.read_text().replace('"kind")', '"kind", "rain_mm")'))
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace(str(PLACES), str(leaky)))
+    answer = command("tasks", "leaks", run)
+    assert answer.exit_code == 1
+    assert answer.stdout.endswith("'rain_mm' is an input and is predicted: leave it out of inputs.columns.\n")
+
+
+@pytest.mark.slow
 def test_a_run_resumes_under_its_own_options_alone(command, places_run: Path, table: Path, tmp_path: Path) -> None:
     """Resumed with the same options a finished run states the same; with others it is refused by name."""
     folder = shutil.copytree(places_run, tmp_path / "run")

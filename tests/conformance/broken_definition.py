@@ -192,6 +192,20 @@ def _text_in_a_number_column(task: Task) -> Task:
     return replace(task, labels=labels, inputs=replace(task.inputs, columns=("before",)))
 
 
+@breaks("blind columns", "inputs.columns", "'value' is an input and is predicted: leave it out of inputs.columns")
+def _input_that_is_predicted(task: Task) -> Task:
+    return replace(task, inputs=replace(task.inputs, columns=("before", "value")))
+
+
+@breaks("blind columns", "inputs.columns", "'hint' says what is predicted, 'value', in every row")
+def _input_in_another_unit(task: Task) -> Task:
+    def labels(path: object) -> pd.DataFrame:
+        table = task.labels(path)
+        return table.assign(hint=(273.15 - 2 * table["value"]).astype("float32"))
+
+    return replace(task, labels=labels, inputs=replace(task.inputs, columns=("before", "hint")))
+
+
 @breaks("blind split", "split", "made twice, it is another one")
 def _split_by_chance(task: Task) -> Task:
     orders = cycle([YEARS, YEARS[::-1]])

@@ -12,7 +12,7 @@ from toolkit.conformance.problems import Problem, at
 from toolkit.conformance.subject import Subject
 from toolkit.conformance.tables import difference
 from toolkit.labels import checked_labels
-from toolkit.leaks import leaks, read_split
+from toolkit.leaks import foretold, leaks, read_split
 from toolkit.runfolder import write_split
 from toolkit.split import NO_PART, PARTS, Apart, group_strata
 
@@ -71,6 +71,14 @@ def columns(subject: Subject) -> tuple[Problem, ...]:
         with at("inputs.columns"):
             encode_columns(subject.columns, examples.table)
     return ()
+
+
+def blind_columns(subject: Subject) -> Iterator[Problem]:
+    """No column beside the fields is, or says by itself, what is to be predicted."""
+    with at("decode"):
+        stated = subject.task.decode(subject.outputs["test"], subject.test)
+    for sentence in foretold(subject.task.inputs.columns, map(str, stated), subject.material.labels):
+        yield Problem("inputs.columns", sentence)
 
 
 def apart(subject: Subject) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from toolkit.conformance.compared import baselines, completions
 from toolkit.conformance.declared import description, inputs, metric_list
-from toolkit.conformance.labelled import apart, blind_split, columns, labels, parts, sample
+from toolkit.conformance.labelled import apart, blind_columns, blind_split, columns, labels, parts, sample
 from toolkit.conformance.modelled import encode, head, loss
 from toolkit.conformance.problems import Problem, Stopped, at
 from toolkit.conformance.scoring import chunks, perfect, scores, truth
@@ -47,6 +47,7 @@ RULES = (
     Rule("loss", loss, ("encode", "head")),
     Rule("decode", decode, ("head",)),
     Rule("blind decode", blind_decode, ("decode",)),
+    Rule("blind columns", blind_columns, ("decode",)),
     Rule("blind split", blind_split, ("decode",)),
     Rule("truth", truth, ("parts",)),
     Rule("scores", scores, ("decode", "truth", "metric list")),
