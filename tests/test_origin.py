@@ -1,5 +1,6 @@
 """From a world and labels to the material of a run: what is looked at, what is left out, and why."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from toolkit.data.regrid import regular_grid
 from toolkit.data.store import NO_FIELDS, Store
 from toolkit.errors import UserError
 from toolkit.labels import LEFT_OUT
-from toolkit.origin import Material, Origin, fields_of, gathered_material, identity
+from toolkit.origin import Material, Origin, fields_of, gathered_material, identity, timely_labels
 from toolkit.split import ByGroup, ByYear
 from toolkit.task import Inputs, Maps, Task
 
@@ -89,6 +90,25 @@ def test_labels_of_other_years_than_the_fields_are_an_error(
     said = rf"None of the {len(fixes)} rows of .*tiny is at a time of the fields of .*tiny, 2001-08-01.* to 2004-08-05"
     with pytest.raises(UserError, match=said):
         gathered(small_task, tiny_world, fixes.assign(time=fixes["time"] - pd.DateOffset(years=20)))
+
+
+def test_an_error_of_a_task_is_told(small_task: Task, tiny_world: Path, tmp_path: Path) -> None:
+    """What a task raises over its labels names it and the path, and --data where that was left out."""
+    file, remedy = tmp_path / "mine.csv", r"Where the labels have a file of their own, name it with --data\.$"
+    file.write_text("a,b")
+    columns = replace(small_task, inputs=Inputs(columns=("height",)))
+
+    def told(labels: Callable[[Path], pd.DataFrame], origin: Origin, said: str) -> None:
+        with pytest.raises(UserError, match=said):
+            timely_labels(replace(columns, labels=labels), origin, NO_FIELDS)
+
+    def misspelt(path: Path) -> pd.DataFrame:
+        return pd.read_csv(file if path.is_dir() else path)["value"]
+
+    told(misspelt, Origin(None, file), r"The task hurricane cannot read its labels from .*mine\.csv: KeyError: 'value'\.$")
+    told(misspelt, Origin(tiny_world), rf"labels from .*tiny: KeyError: 'value'\. {remedy}")
+    told(pd.read_csv, Origin(file), rf"No column of the labels .* {remedy}")
+    told(pd.read_csv, Origin(None, file), "Known: a, b.$")
 
 
 def test_labels_may_have_a_file_of_their_own(small_task: Task, tiny_world: Path, tmp_path: Path) -> None:

@@ -12,9 +12,12 @@ from toolkit.data.prepare import prepared, prepared_maps
 from toolkit.data.store import NO_FIELDS, Store
 from toolkit.data.world_identity import data_identity, made_by, world_identity
 from toolkit.errors import UserError
+from toolkit.installed import said
 from toolkit.labels import LEFT_OUT, checked_labels, labels_path
 from toolkit.split import NO_PART
 from toolkit.task import Task
+
+OF_THEIR_OWN = "Where the labels have a file of their own, name it with --data."
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ def gathered_material(task: Task, origin: Origin, grid_degrees: float | None) ->
     part = task.split(labels)
     lost = int((part == NO_PART).sum())
     left_out |= {"too near in time to another part": lost} if lost else {}
-    said = made_by(origin.world) if task.sees_fields and origin.world else {}
-    return Material(store, label_maps, labels, part.to_numpy(str), left_out, said)
+    made = made_by(origin.world) if task.sees_fields and origin.world else {}
+    return Material(store, label_maps, labels, part.to_numpy(str), left_out, made)
 
 
 def timely_labels(task: Task, origin: Origin, store: Store) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -82,7 +85,7 @@ def timely_labels(task: Task, origin: Origin, store: Store) -> tuple[pd.DataFram
     They are all of them for a task that looks at no fields. Raises `UserError` for labels that cannot be used, and
     where the store has fields at no row's time.
     """
-    labels = checked_labels(task, origin.labels)
+    labels = _read_labels(task, origin)
     left_out = dict(labels.attrs[LEFT_OUT])
     if not task.sees_fields:
         return labels, left_out
@@ -94,6 +97,19 @@ def timely_labels(task: Task, origin: Origin, store: Store) -> tuple[pd.DataFram
         )
     left_out |= {"no field at their time": int((~timely).sum())} if not timely.all() else {}
     return labels[timely].reset_index(drop=True), left_out
+
+
+def _read_labels(task: Task, origin: Origin) -> pd.DataFrame:
+    path = origin.labels
+    try:
+        return checked_labels(task, path)
+    except UserError as error:
+        if origin.data or path.is_dir():
+            raise
+        raise UserError(f"{error} {OF_THEIR_OWN}") from error
+    except Exception as error:  # a plug-in is somebody else's code
+        remedy = "" if origin.data else f" {OF_THEIR_OWN}"
+        raise UserError(f"The task {task.name} cannot read its labels from {path}: {said(error)}.{remedy}") from error
 
 
 def fields_of(task: Task, origin: Origin, grid_degrees: float | None) -> Store:

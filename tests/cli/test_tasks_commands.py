@@ -1,10 +1,14 @@
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from toolkit.conformance.rules import RULES
+from toolkit.errors import UserError
 
 
 @pytest.fixture
@@ -14,6 +18,13 @@ def rain(command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     answer = command("tasks", "new", "rain")
     assert answer.exit_code == 0, answer.stderr
     return Path("rain.py")
+
+
+def rain_labels(rain: Path) -> Callable[[Path], pd.DataFrame]:
+    """The function that reads the labels of a task file."""
+    space: dict = {"__name__": "rain"}
+    exec(rain.read_text(), space)
+    return space["labels"]
 
 
 def test_a_task_is_listed_with_what_it_needs_and_where_it_comes_from(command) -> None:
@@ -107,6 +118,37 @@ def test_a_new_task_is_finetuned(command, rain: Path, tiny_world: Path, random_b
     assert answer.exit_code == 0, answer.stderr
     assert Path("run/report.html").is_file()
     assert "Nothing leaks" in command("tasks", "leaks", "run").stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("value", "vallue"), r"No column of rain\.csv 'value'. Did you mean 'vallue'"),
+        (("2001-08-02,", "time,"), r"rain\.csv, line 3: 'time' in the column 'time' is not a time"),
+        (("0.5", "trace"), r"rain\.csv, line 2: 'trace' in the column 'value' is not a number"),
+        (("2001-08-02,1,2,a,", "2001-08-01,1,2,a,"), r"rain\.csv, lines 2 and 3 contradict each other about a at 2001"),
+    ],
+)
+def test_a_new_task_names_what_is_wrong_in_its_table(rain: Path, change: tuple[str, str], said: str) -> None:
+    """A column that is misspelt, a header that comes again, a word and a contradiction are told by their line."""
+    labels = rain_labels(rain)
+    text = "time,latitude,longitude,station,value\n2001-08-01,1,2,a,0.5\n2001-08-02,1,2,a,7\n2001-08-03,1,2,a,\n"
+    Path("rain.csv").write_text(text.replace(*change))
+    with pytest.raises(UserError, match=said):
+        labels(Path())
+    with pytest.raises(UserError, match=r"There is no elsewhere/rain\.csv: name the table of labels with --data"):
+        Path("elsewhere").mkdir(exist_ok=True)
+        labels(Path("elsewhere"))
+
+
+def test_a_new_task_knows_the_day_before_once(rain: Path) -> None:
+    """A row that is in the table twice is twice in the labels, of which one is then left out, and no more often."""
+    rows = "2001-08-01,1,2,a,0.5\n2001-08-02,1,2,a,\n2001-08-01,1,2,b,7\n"
+    Path("rain.csv").write_text("time,latitude,longitude,station,value\n" + rows + rows)
+    table = rain_labels(rain)(Path("rain.csv"))
+    assert len(table) == 6
+    assert table["day_before"].tolist()[:3] == pytest.approx([np.nan, 0.5, np.nan], nan_ok=True)
+    assert table.duplicated().sum() == 3
 
 
 @pytest.mark.slow
