@@ -19,7 +19,7 @@ from toolkit.errors import UserError
 from toolkit.geodesy import distance_km
 from toolkit.parts import assemble
 from toolkit.plugins import task_named
-from toolkit.predict import CREATED, PredictOptions, PredictResult, predict_fields
+from toolkit.predict import CREATED, PredictOptions, PredictResult, chosen_thresholds, predict_fields
 from toolkit.report.detection_map import Panel, draw_detections
 from toolkit.saved import Saved, save_adapted
 from toolkit.task import Task, keep_all
@@ -277,9 +277,10 @@ def test_of_several_thresholds_one_is_named(run: Path, tmp_path: Path) -> None:
         for wrong, why in (({"": 0.2}, "say which, as probability=0.2"), ({"heta": 0.2}, "Did you mean 'heat'")):
             with pytest.raises(UserError, match=why):
                 predict_fields(run, tmp_path / "x.nc", tmp_path / "out", task(), options=PredictOptions(wrong))
-        options = PredictOptions({"heat": float("nan")})
-        with pytest.raises(UserError, match="is nan: it should be a number"):
-            predict_fields(run, tmp_path / "x.nc", tmp_path / "out", task(), options=options)
+        for value in (float("nan"), 2.0, -1.0):
+            options = PredictOptions({"heat": value})
+            with pytest.raises(UserError, match=f"of heat is {value:g}: it should be a number from 0 to 1"):
+                predict_fields(run, tmp_path / "x.nc", tmp_path / "out", task(), options=options)
         assert not (tmp_path / "out").exists()
         options = PredictOptions({"heat": 0.2})
         said = predict_fields(run, tmp_path / "x.nc", tmp_path / "out", task(), options=options)
@@ -287,6 +288,15 @@ def test_of_several_thresholds_one_is_named(run: Path, tmp_path: Path) -> None:
         described.write_text(before)
     assert said.thresholds == {"probability": 0.6, "heat": 0.2}
     assert "threshold of heat: stated from 0.2 on" in (tmp_path / "out/notes.txt").read_text()
+
+
+def test_a_threshold_with_a_unit_has_no_limits() -> None:
+    """What is stated from a number of ppb on is stated from any number on, as ozone's exceedance is."""
+    limits = task_named("ozone").threshold_limits
+    saved = Saved("ozone", "lora", None, {"mda8_1d_exceeds": 60.0})
+    assert chosen_thresholds(saved, PredictOptions({"": -4.5}), limits) == {"mda8_1d_exceeds": -4.5}
+    for name in ("hurricane", "extremes"):
+        assert task_named(name).threshold_limits == (0.0, 1.0)
 
 
 def test_the_task_says_how_its_table_is_written(run: Path, tmp_path: Path, drawn: list[list[Panel]]) -> None:

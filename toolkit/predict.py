@@ -94,7 +94,7 @@ def predict_fields(
     refuse_full(out, options.overwrite, CREATED)
     told.stage("opening the model and the fields")
     saved, parts = load_adapted(run, task)
-    thresholds = chosen_thresholds(saved, options)
+    thresholds = chosen_thresholds(saved, options, task.threshold_limits)
     assert saved.card is not None  # the task sees fields
     stream, notes = _opened(saved.card, fields, task.inputs.frames)
     told.stage(f"looking at {len(stream.frames)} times")
@@ -218,10 +218,11 @@ def _on_reach(run: Path, way: Regridding) -> str:
     return sentence
 
 
-def chosen_thresholds(saved: Saved, options: PredictOptions) -> Thresholds:
+def chosen_thresholds(saved: Saved, options: PredictOptions, limits: tuple[float, float]) -> Thresholds:
     """Return the thresholds of a run, those that the options name in place of its own.
 
-    Raises `UserError` for one that the task has not, for one without a name where it has several, and for NaN.
+    Raises `UserError` for one that the task has not, for one without a name where it has several, and for one that is
+    not within the limits of the task.
     """
     chosen = dict(saved.thresholds)
     for name, value in options.thresholds.items():
@@ -234,8 +235,9 @@ def chosen_thresholds(saved: Saved, options: PredictOptions) -> Thresholds:
         key = name or next(iter(chosen))
         if key not in chosen:
             raise unknown("threshold", key, chosen)
-        if not math.isfinite(value):
-            raise UserError(f"The threshold of {key} is {value}: it should be a number.")
+        if not math.isfinite(value) or not limits[0] <= value <= limits[1]:
+            within = f" from {limits[0]:g} to {limits[1]:g}" if math.isfinite(limits[1] - limits[0]) else ""
+            raise UserError(f"The threshold of {key} is {value:g}: it should be a number{within}.")
         chosen[key] = value
     return chosen
 

@@ -42,7 +42,7 @@ def predict_rows(
     rows, left_out = timely_labels(task, origin, store)
     examples = cut_examples(task, store, rows, np.ones(len(rows), bool), seed=0)
     told.stage(f"looking at {len(examples)} rows")
-    thresholds = chosen_thresholds(saved, options)
+    thresholds = chosen_thresholds(saved, options, task.threshold_limits)
     stated = task.keep(task.decode(outputs(parts, examples), examples), thresholds)
     notes = tuple(f"{count} rows are left out: {why}" for why, count in (left_out | examples.left_out).items())
     known = [name for name in KNOWN if name in examples.truth and name not in stated]

@@ -1,5 +1,6 @@
 """What a task is: a frozen set of values and plain functions. A plug-in is one file that defines TASK."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,6 +131,7 @@ class Task:
     truth(examples) -> the true table that metrics compare with.
     choose(predictions, truth, examples' table) -> {name: threshold}, chosen on validation; keep(predictions,
     thresholds) -> what is worth stating, with what the thresholds make of it.
+    threshold_limits: between which a threshold lies that a user names; 0 and 1 for a probability.
     groups: what a group is called in the plural, such as storms; a budget of labels counts them.
     strata(labels) -> a word or number for each row: a budget of groups has of every kind in proportion.
     completions: classical methods that answer part of the task for whatever the model has found, such as where it goes.
@@ -162,6 +164,7 @@ class Task:
     truth: Callable[["Examples"], pd.DataFrame] = own_truth
     choose: Callable[[pd.DataFrame, pd.DataFrame, pd.DataFrame], Thresholds] = no_threshold
     keep: Callable[[pd.DataFrame, Thresholds], pd.DataFrame] = keep_all
+    threshold_limits: tuple[float, float] = (-math.inf, math.inf)
     split: Split = field(default_factory=ByYear)
     strata: Strata | None = None
     readouts: tuple[str, ...] = ()

@@ -68,6 +68,7 @@ def extremes(lead: int | tuple[int, ...] = 0) -> Task:
         truth=partial(truth, leads=leads),
         choose=partial(choose, columns=tuple(columns(leads))),
         keep=keep,
+        threshold_limits=(0.0, 1.0),
         metrics=metrics,
         primary=metrics[0].name,
         baselines=baselines(leads),

@@ -26,6 +26,7 @@ TASK = Task(
     decode=decode,
     choose=choose,
     keep=keep_likely,
+    threshold_limits=(0.0, 1.0),
     metrics=METRICS,
     primary=POSITION_ERROR_24H.name,
     baselines=BASELINES,

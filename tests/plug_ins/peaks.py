@@ -60,6 +60,7 @@ def vorticity_peaks(fields_alone: bool = False) -> Task:
         head=random_head,
         decode=vorticity_maxima if fields_alone else by_network,
         keep=keep_likely,
+        threshold_limits=(0.0, 1.0),
         apart_km=300.0,
         metrics=(),
         primary="",
