@@ -36,9 +36,29 @@ def test_other_settings_are_told(tmp_path: Path) -> None:
     """All that differ, those that are missing too; a folder without a run has none."""
     check_settings(tmp_path, {"seed": 1})
     open_run(tmp_path / "run", {"seed": 1, "lr": 0.1}, resume=False, overwrite=False)
-    with pytest.raises(UserError, match=r"lr: 0\.1 -> None; seed: 1 -> 2"):
+    with pytest.raises(UserError, match=r"run began with other settings\. .*:\nlr: 0\.1 -> none\nseed: 1 -> 2$"):
         check_settings(tmp_path / "run", {"seed": 2})
     check_settings(tmp_path / "run", {"seed": 1, "lr": 0.1})
+
+
+def test_what_follows_from_a_setting_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A world's hash, which the pretexts change, is told of where nothing else is; options are named as a user does."""
+    monkeypatch.chdir(tmp_path)
+
+    def told(**other: object) -> list[str]:
+        world = {"path": str(tmp_path / "one"), "sha256": "7c"}
+        began = {"worlds": [world], "pretext": {"masked": 1.0, "order": 0.5}, "held_out": [], "threads": 0}
+        open_run(tmp_path / "run", began, resume=False, overwrite=(tmp_path / "run").exists())
+        with pytest.raises(UserError) as refused:
+            check_settings(tmp_path / "run", began | other)
+        return str(refused.value).splitlines()[1:]
+
+    one, two = ({"path": str(tmp_path / name), "sha256": "99"} for name in ("one", "two"))
+    assert told(worlds=[one], pretext={"masked": 1.0}) == ["--pretext.order: 0.5 -> none"]
+    assert told(worlds=[one, two]) == ["--world: one -> one, two"]
+    assert told(worlds=[one]) == ["--world: one holds other data than it did"]
+    assert told(held_out=[two]) == ["held_out: none -> two"]
+    assert told(threads=None) == ["threads: 0 -> none"]
 
 
 def test_no_other_folder_is_emptied(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +17,7 @@ import pandas as pd
 import yaml
 from accelerate import PartialState
 
+from toolkit.config import named_path
 from toolkit.errors import UserError
 from toolkit.examples import Examples
 from toolkit.files import write_json, write_text
@@ -24,6 +25,8 @@ from toolkit.split import Apart
 
 MARK = "# The settings of a run of earth-toolkit, which has this folder to itself.\n"
 """Begins a run's config.yaml: no other folder is ever emptied."""
+OPTIONS = {"world": "--world", "worlds": "--world", "data": "--data", "pretext": "--pretext"}
+"""How settings are named in a difference, where it is not by KEY=VALUE that they are mostly given."""
 RECORDED = ("torch", "timm", "peft", "accelerate", "numpy", "xarray", "scikit-learn", "earth-toolkit")
 
 
@@ -88,16 +91,42 @@ def open_together(folder: RunFolder, config: Mapping[str, Any]) -> bool:
     return folder.resume
 
 
-def check_settings(folder: Path, config: Mapping[str, Any]) -> None:
-    """Raise `UserError` where the run in a folder, if there is one, has begun with other settings."""
+def check_settings(
+    folder: Path, config: Mapping[str, Any], said: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+) -> None:
+    """Raise `UserError` where the run in a folder, if there is one, has begun with other settings.
+
+    `said` makes of settings what a user says of them. What follows from that, such as the hash of a world's store from
+    the variables in it, is told of only where what is said is the same.
+    """
     if not (written := folder / "config.yaml").exists():
         return
     before = yaml.safe_load(written.read_text())
-    keys = sorted({*before, *config})
-    changed = [f"{key}: {before.get(key)} -> {config.get(key)}" for key in keys if before.get(key) != config.get(key)]
-    if changed:
-        said = "; ".join(changed)
-        raise UserError(f"{folder} began with other settings ({said}). Resume with the same ones.")
+    named = [{key: named_path(value) for key, value in said(settings).items()} for settings in (before, config)]
+    if changed := [*_differences(*named)] or [*_differences(before, config)]:
+        raise UserError("\n".join([f"{folder} began with other settings. Resume with the same ones (then -> now):", *changed]))
+
+
+def _differences(before: Any, now: Any, key: str = "") -> Iterator[str]:
+    """Yield a line for each setting that is another, within several by its own name; of a world, where it lies."""
+    if before == now:
+        return
+    sides = [{} if side is None else side for side in (before, now)]
+    if all(isinstance(side, Mapping) and "path" not in side for side in sides):
+        for name in sorted({*sides[0], *sides[1]}):
+            within = f"{key}.{name}" if key else OPTIONS.get(name, name)
+            yield from _differences(sides[0].get(name), sides[1].get(name), within)
+        return
+    was, is_now = (_shown(named_path(side)) for side in (before, now))
+    yield f"{key}: {was} -> {is_now}" if was != is_now else f"{key}: {was} holds other data than it did"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_shown, value)) or "none"
+    if isinstance(value, str) and Path(value).is_relative_to(Path.cwd()):
+        return str(Path(value).relative_to(Path.cwd()))
+    return "none" if value is None else str(value)
 
 
 def how_to_resume(folder: Path) -> str:

@@ -146,7 +146,7 @@ def test_a_run_resumes_under_its_own_options_alone(command, places_run: Path, ta
     assert json.loads(same.stdout)["metrics"] == results(places_run)["metrics"]
     other = command("finetune", PLACES, "hidden=7", "--data", table, "--out", folder, "--resume", *QUICK)
     assert other.exit_code == 1
-    assert "options: {'hidden': 6, 'unit': 'mm'} -> {'hidden': 7, 'unit': 'mm'}" in other.stderr
+    assert "options.hidden: 6 -> 7\n" in other.stderr
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ def run_study(
     """
     folders = Folders(folder.path)
     if folder.resume:
-        _check_sources(study, folders)
+        check_resumable(study, on, folders)
     _open(study, on, subsets, folder)
     told.stage("timing what there is to do")
     seconds = foreseen(study, on, subsets, folders)
@@ -51,7 +51,7 @@ def run_study(
 
 def check_resumable(study: Study, on: Ground, folders: Folders) -> None:
     """Raise `UserError` where what is in the folder has other settings, or began with another backbone of that name."""
-    check_settings(folders.root, _recorded(study, identity(on.task, on.origin, on.material.store)))
+    check_settings(folders.root, _recorded(study, identity(on.task, on.origin, on.material.store)), _said)
     _check_sources(study, folders)
 
 
@@ -85,6 +85,12 @@ def _recorded(study: Study, about: dict[str, Any]) -> dict[str, Any]:
     task = Path(study.settings.task)
     code = {"task_sha256": sha256(task)} if task.suffix == ".py" else {}
     return study.recorded() | about | code
+
+
+def _said(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a user says of a recorded study: of the settings to try, how many."""
+    rungs = recorded.get("ladder", {}).values()
+    return {key: of for key, of in recorded.items() if key != "ladder"} | {"--tries": max(map(len, rungs), default=0)}
 
 
 def _portable(about: Mapping[str, Any] | None) -> dict[str, Any] | None:
