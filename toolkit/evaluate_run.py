@@ -15,6 +15,7 @@ from toolkit.finetune import TEST_SEED
 from toolkit.origin import Material, Origin, gathered_material, identity
 from toolkit.parts import check_store
 from toolkit.plugins import task_named
+from toolkit.runfolder import how_to_resume
 from toolkit.saved import load_adapted
 from toolkit.split import TEST
 from toolkit.task import Task
@@ -25,6 +26,8 @@ RESULT = "evaluation.json"
 
 def recorded(run: Path) -> dict[str, Any]:
     """Return the settings that a run folder was made with; `UserError` where it has none."""
+    if run.is_file() and (run.parent / "config.yaml").exists():
+        raise UserError(f"{run} is a file of a run: give its folder, {run.parent}.")
     if not run.is_dir():
         raise UserError(f"There is no run folder {run}. Make one with `toolkit finetune TASK --out {quote(str(run))}`.")
     try:
@@ -35,6 +38,11 @@ def recorded(run: Path) -> dict[str, Any]:
         raise UserError(f"{run / 'config.yaml'} is not YAML: {error}") from error
     if not isinstance(config, dict) or "task" not in config:
         raise UserError(f"{run / 'config.yaml'} does not say which task it is of.")
+    if "ladder" in config:
+        raise UserError(
+            f"{run} is a study, not a run: its report is {run / 'report.html'}, which is written again by "
+            f"{how_to_resume(run)}"
+        )
     return config
 
 

@@ -11,7 +11,7 @@ from tasks.hurricane.baselines import BASELINES
 from toolkit.backbones.weights import load_backbone
 from toolkit.data.world_identity import made_by
 from toolkit.predict import PredictResult
-from toolkit.runfolder import MARK
+from toolkit.runfolder import MARK, write_environment
 
 
 def _listing(folder: Path) -> dict[str, bytes]:
@@ -241,6 +241,12 @@ def test_a_folder_that_is_no_run_is_refused(command, tmp_path: Path, name: str) 
     answer = command(name, tmp_path / "nothing")
     assert answer.exit_code == 1
     assert "There is no run folder" in answer.stderr
+    (tmp_path / "config.yaml").write_text("task: hurricane\nladder: {}\n")
+    write_environment(tmp_path, ["toolkit", "study", "hurricane"])
+    said = f"{tmp_path} is a study, not a run: its report is {tmp_path / 'report.html'}, which is written again by "
+    assert command(name, tmp_path).stderr == f"Error: {said}toolkit study hurricane --resume\n"
+    file = tmp_path / "config.yaml"
+    assert f"{file} is a file of a run: give its folder, {tmp_path}." in command(name, file).stderr
 
 
 def test_thresholds_are_numbers_with_or_without_a_name(
