@@ -1,12 +1,15 @@
 """Asking a backbone again what it has learned."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from toolkit.backbones.weights import load_backbone, save_backbone
+from toolkit.cli import app
 from toolkit.config import PretrainSettings, Settings
 from toolkit.errors import UserError
 from toolkit.examine import pretraining_of, run_examine
@@ -59,6 +62,9 @@ def test_an_examination_goes_on(tiny_world: Path, other_tiny_world: Path, tmp_pa
     assert (folder.path / "inpaint" / "own.txt").exists()
     with pytest.raises(UserError, match="is not empty"):
         run_examine(str(backbone), [other_tiny_world], Settings(), folder, Told())
+    words = ["examine", str(backbone), "--world", str(other_tiny_world), "--out", str(folder.path), "-q"]
+    answer = CliRunner().invoke(app, [*words, "--resume", "--json"])
+    assert json.loads(answer.stdout)["scores"] == pytest.approx(scores)
 
 
 def test_a_pretext_whose_weights_were_not_kept_is_named(random_backbone: Path) -> None:

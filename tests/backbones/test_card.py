@@ -14,6 +14,7 @@ from toolkit.backbones.known import build_backbone, shape_named
 from toolkit.backbones.weights import Backbone, load_backbone, save_backbone
 from toolkit.errors import UserError
 from toolkit.pretexts import lagrangian
+from toolkit.pretexts.known import pretexts_of
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,22 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     content = json.loads((folder / "config.json").read_text())
     change(content)
     (folder / "config.json").write_text(json.dumps(content))
+
+
+def test_what_a_backbone_needs_and_is_not_installed_is_told(copy: Path) -> None:
+    """A kind and a pretext of a package that is missing are named with the backbone, and what to do."""
+    edit(copy, lambda card: card["pretexts"].update(deepening=1.0))
+    with pytest.raises(UserError, match="The backbone .* was trained with the pretext 'deepening', which no installed"):
+        pretexts_of(read_card(copy))
+    edit(copy, lambda card: card["architecture"].update(kind="convnet"))
+    with pytest.raises(UserError, match="The backbone .* is of the kind 'convnet', which no installed package brings"):
+        load_backbone(copy)
+
+
+def test_the_folder_of_a_backbones_folder_is_told(copy: Path) -> None:
+    """Where a run is named, its backbone is in the message."""
+    with pytest.raises(UserError, match=rf"{copy.parent} is no backbone but holds one: name {copy}\."):
+        backbone_folder(str(copy.parent))
 
 
 def test_a_backbone_comes_back_as_it_was_saved(tmp_path: Path, backbone: Backbone) -> None:

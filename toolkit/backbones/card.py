@@ -87,6 +87,9 @@ def backbone_folder(name: str) -> Path:
         return known[name]
     if (Path(name) / "config.json").exists():
         return Path(name)
+    inside = [path.parent for path in sorted(Path(name).glob("*/model.safetensors"))]
+    if found := [str(folder) for folder in inside if (folder / "config.json").exists()]:
+        raise UserError(f"{name} is no backbone but holds one: name {' or '.join(found)}.")
     raise unknown("backbone", name, known)
 
 

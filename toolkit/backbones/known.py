@@ -40,9 +40,14 @@ def kind_named(name: str) -> Kind:
         return BUILT_IN[name]
     if name.startswith(PREFIX):
         return timm_kind(name)
-    if name not in installed_names(WHAT):
+    if not is_there(name):
         raise unknown("kind of backbone", name, {*BUILT_IN, *installed_names(WHAT), f"{PREFIX}NAME"})
     return _installed(name)
+
+
+def is_there(name: str) -> bool:
+    """Whether a kind called `name` is built in, of timm or brought by an installed package."""
+    return name in BUILT_IN or name.startswith(PREFIX) or name in installed_names(WHAT)
 
 
 def found_kinds() -> Found:

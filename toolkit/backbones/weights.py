@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from toolkit.backbones.card import Card, read_card, write_card
 from toolkit.backbones.contract import Network
-from toolkit.backbones.known import build_backbone
+from toolkit.backbones.known import build_backbone, is_there, kind_of
 from toolkit.errors import UserError
 from toolkit.files import sha256, whole_file
 
@@ -47,8 +47,16 @@ def save_backbone(
 
 
 def load_backbone(folder: Path) -> Backbone:
-    """Load what `save_backbone` wrote; `UserError` where the hash or the names and shapes of the weights do not fit."""
+    """Load what `save_backbone` wrote.
+
+    Raises `UserError` where the hash or the names and shapes of the weights do not fit, or its kind is not installed.
+    """
     card = read_card(folder)
+    if not is_there(kind := kind_of(card.architecture)):
+        raise UserError(
+            f"The backbone {card.name} is of the kind '{kind}', which no installed package brings: install the one "
+            "that it was trained with."
+        )
     try:
         module = build_backbone(card.spec, card.architecture, seed=0)
         tensors = load_file(folder / "model.safetensors")

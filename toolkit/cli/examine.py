@@ -7,7 +7,7 @@ import typer
 
 from toolkit.cli import options
 from toolkit.cli.tables import aligned
-from toolkit.cli.terminal import print_json, told
+from toolkit.cli.terminal import can_resume, print_json, told
 
 Worlds = Annotated[list[Path], typer.Option(help="World that the backbone has not seen; may be repeated.")]
 
@@ -18,6 +18,7 @@ def examine(
     world: Worlds,
     out: options.Out = None,
     device: options.Device = None,
+    resume: options.Resume = False,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
@@ -32,7 +33,8 @@ def examine(
     settings = configured(Settings, None, given=options.flags(context, Settings))
     folder = out or Path("runs") / f"examine-{Path(backbone).name}"
     with told(quiet, verbose) as listener:
-        scores = run_examine(backbone, world, settings, RunFolder(folder, False, overwrite, ()), listener)
+        given = RunFolder(folder, resume, overwrite, can_resume(context))
+        scores = run_examine(backbone, world, settings, given, listener)
         listener.stage("drawing")
         write_learned_figures(folder)
     if json:

@@ -47,7 +47,12 @@ def pretext_named(name: str, options: Mapping[str, Any] | None = None) -> Pretex
 
 
 def pretexts_of(card: Card) -> dict[str, Pretext]:
-    """Return the pretexts that a backbone was trained by, with their options."""
+    """Return the pretexts that a backbone was trained by, with their options; `UserError` for one not installed."""
+    if missing := sorted(card.pretexts.keys() - set(pretext_names())):
+        raise UserError(
+            f"The backbone {card.name} was trained with the pretext '{missing[0]}', which no installed package brings: "
+            "install the one that it was trained with."
+        )
     return {name: pretext_named(name, card.options.get(name)) for name in card.pretexts}
 
 
