@@ -73,7 +73,14 @@ class ByYear:
             raise UserError("A split by year needs the column time in the labels.")
         unit = labels["group"] if self.whole_groups else pd.Series(labels.index, labels.index)
         span = labels.groupby(unit)["time"].agg(["min", "max"])
-        years = split_years(span["min"].dt.year.tolist())
+        first, covered = span["min"].dt.year, labels["time"].dt.year.nunique()
+        if self.whole_groups and first.nunique() < len(PARTS) <= covered:
+            raise UserError(
+                f"A whole group counts in the year of its first row, and all groups begin in "
+                f"{', '.join(map(str, sorted(first.unique())))}, though the labels cover {covered} years. Give the "
+                "split whole_groups=False: a group may then be in several parts, at other times."
+            )
+        years = split_years(first.tolist())
         part_of = pd.Series(NO_PART, span.index)
         limit = pd.Timestamp.max
         for name in reversed(PARTS):
@@ -157,7 +164,8 @@ def split_years(years: Sequence[int]) -> dict[str, tuple[int, ...]]:
     ordered = sorted(set(years))
     if len(ordered) < len(PARTS):
         raise UserError(
-            f"The labels cover {len(ordered)} year(s), {ordered}: train, validation and test need one each at least."
+            f"The labels cover {len(ordered)} year(s), {ordered}: train, validation and test need one each at least. "
+            f"Give labels of {len(PARTS) - len(ordered)} year(s) more, or split by group or by block."
         )
     test, validation = max(1, len(ordered) // 4), max(1, len(ordered) // 6)
     cut = len(ordered) - test - validation
