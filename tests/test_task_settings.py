@@ -45,6 +45,16 @@ def test_a_task_s_defaults_give_way_to_what_is_given(rain: str, tmp_path: Path) 
     assert (settings.options, settings.epochs) == ({"days": 4}, 1.5)
 
 
+def test_a_file_for_another_task_is_told(rain: str, tmp_path: Path) -> None:
+    """Settings of a file that names a task are for that one, wherever its own file lies."""
+    file = tmp_path / "toolkit.yaml"
+    file.write_text("task: extremes\noptions: {lead: 0}\n")
+    with pytest.raises(UserError, match=r"toolkit\.yaml is for the task extremes, not hurricane\."):
+        task_and_settings("hurricane", file)
+    file.write_text("task: /elsewhere/rain.py\nlr: 0.25\n")
+    assert task_and_settings(rain, file)[1].lr == 0.25
+
+
 def test_a_task_without_options_has_none() -> None:
     """Of a task that is made already the settings are all there is, and an option is no setting."""
     task, settings = task_and_settings("hurricane")

@@ -21,6 +21,7 @@ from toolkit.errors import UserError
 ENVIRONMENT_PREFIX = "TOOLKIT_"
 TAKEN = ("checkpoints", "config.yaml", "env.json", "metrics.jsonl")
 """Names in the folder of a run that are not for a backbone."""
+KINDS: Mapping[Any, str] = {int: "a whole number", float: "a number", str: "a word", bool: "true or false"}
 Weight = Annotated[float, Field(gt=0)]
 
 
@@ -75,7 +76,9 @@ class FinetuneSettings(Settings):
 class PretrainSettings(Settings):
     """`toolkit pretrain`."""
 
-    worlds: tuple[Path, ...] = Field(min_length=1)
+    worlds: tuple[Path, ...] = Field(
+        min_length=1, description="worlds to train on, by --world FOLDER; `toolkit data world FOLDER` makes one"
+    )
     held_out: tuple[Path, ...] = Field((), description="worlds that are only scored at the end, for the card")
     pretext: dict[str, Weight] = Field({"masked": 0.5, "nextframe": 1.0, "lagrangian": 1.0, "vortexfate": 0.5})
     options: dict[str, dict[str, Any]] = Field({}, description="options of the pretexts, {pretext: {option: value}}")
@@ -177,7 +180,7 @@ def check_free(command: str, overrides: Sequence[str], taken: Sequence[str], hea
 
 def unchecked_values(model: type[Settings], file: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
     """Return what a file, the environment and KEY=VALUE say, not checked yet; `UserError` for what cannot be read."""
-    values = _from_file(file) if file else {}
+    values = from_file(file) if file else {}
     for key in model.model_fields:
         variable = ENVIRONMENT_PREFIX + key.upper()
         if (value := os.environ.get(variable)) is not None:
@@ -219,7 +222,8 @@ def template(model: type[Settings], filled: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _from_file(file: Path) -> dict[str, Any]:
+def from_file(file: Path) -> dict[str, Any]:
+    """Return what a YAML file of settings holds, not checked yet; `UserError` where it cannot be read as one."""
     try:
         content = yaml.safe_load(file.read_text())
     except FileNotFoundError:
@@ -244,12 +248,24 @@ def _problems(
             hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known) or 'none'}."
             lines.append(f"No {kind} '{key}'. {hint}")
         elif problem["type"] == "missing":
-            lines.append(f"'{key}' is needed.")
+            about = model.model_fields[str(first)].description
+            lines.append(f"'{key}' is needed{f': {about}' if about else ''}.")
         elif first in model.model_fields and _is_one_of_several(wanted := model.model_fields[str(first)].annotation):
-            lines.append(f"'{first}' is {given[str(first)]!r}: it should be {inspect.formatannotation(wanted)}.")
+            lines.append(f"'{first}' is {given[str(first)]!r}: it should be {_in_words(str(first), wanted)}.")
         else:
             lines.append(f"'{key}' is {problem['input']!r}: {problem['msg'].lower()}.")
     return list(dict.fromkeys(lines))  # of several types each has a problem of its own
+
+
+def _in_words(key: str, wanted: Any) -> str:
+    """Return what kinds of values there may be, as a user would give them."""
+    said = []
+    for kind in get_args(wanted):
+        if get_origin(kind) in (tuple, list):
+            said.append(f"a list, such as {key}=[1,2]" if int in get_args(kind) else "a list")
+        elif kind is not NoneType:
+            said.append(KINDS.get(kind) or inspect.formatannotation(kind))
+    return " or ".join(said)
 
 
 def _is_one_of_several(wanted: Any) -> bool:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit.config import FinetuneSettings, configured
+from toolkit.config import FinetuneSettings, configured, from_file
+from toolkit.errors import UserError
 from toolkit.plugins import plugin_named
 from toolkit.task import Task
 
@@ -23,6 +24,8 @@ def task_and_settings(
     with everything that is wrong.
     """
     plugin = plugin_named(name)
+    if config and (of := str(from_file(config).get("task") or "")) and Path(of).stem != Path(name).stem:
+        raise UserError(f"{config} is for the task {of}, not {name}.")
     flags = dict(given or {}) | {"task": plugin.recorded}
 
     def settings_with(own: Mapping[str, Any]) -> FinetuneSettings:

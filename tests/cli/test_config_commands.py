@@ -18,6 +18,7 @@ def test_a_written_file_is_valid_and_says_nothing_new(command, tmp_path: Path, n
 def test_a_written_file_is_that_of_its_task(command, tmp_path: Path) -> None:
     """It has the task's own defaults and options, so that a run by it is a run without it."""
     file = tmp_path / "settings.yaml"
+    assert "toolkit finetune hurricane -c" in command("config", "init", "--out", tmp_path / "first.yaml").stdout
     said = command("config", "init", "--task", "ozone", "--out", file)
     assert said.stdout == f"Wrote {file}. Use it with: toolkit finetune ozone -c {file}\n"
     plain, filed = (

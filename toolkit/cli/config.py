@@ -21,7 +21,7 @@ def init(
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("toolkit.yaml"),
     command: Command = "finetune",
     task: Annotated[
-        str | None, typer.Option(help="Task whose settings the file has; of finetune alone. The first by default.")
+        str | None, typer.Option(help="Task whose settings the file has; of finetune alone. hurricane by default.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
@@ -29,14 +29,13 @@ def init(
     from toolkit.config import template
     from toolkit.errors import UserError
     from toolkit.files import write_text
-    from toolkit.plugins import task_names
     from toolkit.task_settings import task_and_settings
 
     if out.exists() and not overwrite:
         raise UserError(f"{out} is already there. Add --overwrite to replace it, or name another with --out.")
     filled: dict[str, Any] = {"worlds": ["worlds/my-world"]}
     if command == "finetune":
-        filled = task_and_settings(task or next(iter(task_names())))[1].model_dump(mode="json")
+        filled = task_and_settings(task or "hurricane")[1].model_dump(mode="json")
     elif task:
         raise UserError(f"`toolkit {command}` has no task: leave --task out.")
     write_text(out, template(_settings(command), filled))
