@@ -63,7 +63,7 @@ def test_a_function_s_parameters_are_the_pretext_s_options(install: Install) -> 
     install("own")
     assert pretext_named("own").summary == "(1.0, ())"
     assert pretext_named("own", {"weight": "2", "kinds": ["a"]}).summary == "(2.0, ('a',))"
-    with pytest.raises(UserError, match=r"The options of the pretext 'own' do not fit: wieght: unexpected"):
+    with pytest.raises(UserError, match=r"No option of the pretext 'own' 'wieght'\. Did you mean 'weight'\?"):
         pretext_named("own", {"wieght": 2})
 
 

@@ -167,6 +167,7 @@ def test_all_wrong_settings_are_told_before_anything_begins(finetune, tmp_path: 
         (("--device", "cuda"), "There is no CUDA device"),
         (("--precision", "fp16"), "fp16 needs a CUDA device"),
         (("--resume", "--overwrite"), "give one of them"),
+        (("--method", "scratch", "--lora-rank", "4"), "--lora-rank is for --method lora, not scratch: leave it out."),
         (("not-a-setting",), "'not-a-setting' is not KEY=VALUE"),
     ],
 )

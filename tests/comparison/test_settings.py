@@ -63,6 +63,8 @@ def test_a_cell_has_the_options_of_its_own_pretext(tiny_world: Path) -> None:
         (("masked.seed=1",), {}, "'masked.seed' is set by `toolkit compare` itself"),
         (("masked.dim=8",), {}, "'masked.dim' is set by `toolkit compare` itself"),
         (("dmi=24",), {}, "Did you mean 'dim'?"),
+        (("dino.lr=1",), {}, r"dino is not among the pretexts of this comparison \(masked\)"),
+        (("ozone.lr=1",), {}, r"ozone is not among the tasks of this comparison \(hurricane, extremes\)"),
         (("frames=[-12,0]",), {}, r"The task hurricane looks at the frames \[-6, 0\] h"),
         (("variables=[vorticity]",), {}, "The task hurricane looks at divergence, which"),
         (("options={nextframe: {hours: 1}}",), {}, "There are options for nextframe"),

@@ -1,7 +1,8 @@
 """`toolkit pretrain` and `toolkit finetune`."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -79,7 +80,9 @@ def finetune(
     from toolkit.config import FinetuneSettings
     from toolkit.task_settings import task_and_settings
 
-    found, settings = task_and_settings(task, config, overrides or (), options.flags(context, FinetuneSettings))
+    given = options.flags(context, FinetuneSettings)
+    found, settings = task_and_settings(task, config, overrides or (), given)
+    _check_lora(given, settings.method)
     if dry_run:
         _dry_run(found, settings, json, quiet, verbose)
         return
@@ -98,6 +101,13 @@ def finetune(
         print_json(results | {"folder": str(folder), "report": str(report)})
     else:
         typer.echo(f"{score_table(results)}\n\nReport: {report}")
+
+
+def _check_lora(given: Mapping[str, Any], method: str) -> None:
+    from toolkit.errors import UserError
+
+    if method != "lora" and (idle := [name for name in given if name.startswith("lora_") and given[name] is not None]):
+        raise UserError(f"--{idle[0].replace('_', '-')} is for --method lora, not {method}: leave it out.")
 
 
 def pretrain(

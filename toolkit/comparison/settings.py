@@ -53,6 +53,7 @@ def planned(asked: Asked, overrides: Sequence[str] = ()) -> Comparison:
     names = tuple(dict.fromkeys(asked.pretexts)) or pretext_names()
     chosen = _called(asked.tasks)
     words, of = _sorted_out(overrides, (PROBE, *names, *(chosen or task_names())))
+    _check_heads(words, names, tuple(chosen))
     of_pretext, of_task = ({name: of[name] for name in of if (name in names) == pretext} for pretext in (True, False))
     shared = of_task.pop(PROBE, [])
     check_free("compare", words, OWN)
@@ -114,6 +115,14 @@ def _sorted_out(overrides: Sequence[str], heads: Sequence[str]) -> tuple[list[st
         else:
             plain.append(word)
     return plain, of
+
+
+def _check_heads(plain: Sequence[str], pretexts: Sequence[str], tasks: Sequence[str]) -> None:
+    """Refuse what is for a pretext or a task that there is, but not in this comparison."""
+    for head, dot, _ in (word.partition("=")[0].partition(".") for word in plain):
+        for kind, known, compared in (("pretexts", pretext_names(), pretexts), ("tasks", task_names(), tasks)):
+            if dot and head in known:
+                raise UserError(f"{head} is not among the {kind} of this comparison ({', '.join(compared)}).")
 
 
 def _check_pretexts(settings: PretrainSettings, names: Sequence[str], named: bool) -> None:

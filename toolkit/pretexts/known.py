@@ -1,5 +1,6 @@
 """The pretexts there are, by name, and the readouts that a loaded backbone can hand to a task."""
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from toolkit.backbones.card import Card
 from toolkit.backbones.weights import Backbone
-from toolkit.errors import UserError
+from toolkit.errors import UserError, unknown
 from toolkit.installed import installed_names, load_installed, said
 from toolkit.pretexts.contract import Pretext
 
@@ -36,6 +37,10 @@ def pretext_named(name: str, options: Mapping[str, Any] | None = None) -> Pretex
     except UserError:
         raise
     except ValidationError as error:
+        for problem in error.errors():
+            if problem["type"] == "unexpected_keyword_argument":
+                known = inspect.signature(defines).parameters
+                raise unknown(f"option of the pretext '{name}'", str(problem["loc"][0]), known) from error
         wrong = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg'].lower()}" for p in error.errors())
         raise UserError(f"The options of the pretext '{name}' do not fit: {wrong}.") from error
     except Exception as error:  # a plug-in is somebody else's code
