@@ -10,8 +10,9 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from toolkit.backbones.card import read_card, shipped
 from toolkit.data.prepare import cache_folder
 from toolkit.errors import UserError
-from toolkit.installed import required
+from toolkit.installed import loaded_all, required
 from toolkit.plugins import found_tasks
+from toolkit.pretexts.known import KIND, pretext_named
 
 LEAST_FREE_GB = 2
 CROWDED = f"Free {LEAST_FREE_GB} GB (`toolkit data cache --remove features`), or set TOOLKIT_CACHE elsewhere."
@@ -29,7 +30,7 @@ class Check:
 
 def examine() -> list[Check]:
     """Return all checks, the machine first."""
-    return [_python(), *_packages(), _device(), _memory(), _cache(), *_backbones(), *_tasks()]
+    return [_python(), *_packages(), _device(), _memory(), _cache(), *_backbones(), *_pretexts(), *_tasks()]
 
 
 def _python() -> Check:
@@ -85,6 +86,13 @@ def _backbones() -> Iterator[Check]:
             yield Check(f"backbone {name}", True, f"{read_card(folder).parameters:,} parameters, hash as on the card")
         except UserError as error:
             yield Check(f"backbone {name}", False, "damaged", str(error))
+
+
+def _pretexts() -> Iterator[Check]:
+    pretexts, broken = loaded_all(KIND, pretext_named)
+    yield Check("pretexts", bool(pretexts), ", ".join(pretexts) or "none")
+    for problem in broken:
+        yield Check("pretext", False, "does not load", problem)
 
 
 def _tasks() -> Iterator[Check]:

@@ -13,6 +13,7 @@ import pytest
 
 from toolkit.backbones import card
 from toolkit.errors import UserError
+from toolkit.pretexts.known import pretext_names
 
 
 def test_help_names_every_command(command) -> None:
@@ -213,7 +214,9 @@ def test_the_doctor_finds_edited_weights(command, monkeypatch, tmp_path: Path, r
     with (edited / "model.safetensors").open("ab") as stream:
         stream.write(b"x")
     damaged = command("doctor")
-    assert {check["name"]: check["good"] for check in json.loads(whole.stdout)}["backbone edited"]
+    checks = {check["name"]: check for check in json.loads(whole.stdout)}
+    assert checks["backbone edited"]["good"]
+    assert checks["pretexts"]["found"] == ", ".join(pretext_names())
     assert damaged.exit_code == 1
     assert "WRONG  backbone edited" in damaged.stdout
     assert "was changed" in damaged.stderr

@@ -85,8 +85,9 @@ def test_a_world_is_not_written_over_something(command, tmp_path: Path) -> None:
 
 def test_a_misspelt_world_size_names_the_near_miss(command, tmp_path: Path) -> None:
     """The sizes of worlds are names; a wrong one is told with the one that was meant."""
-    answer = command("data", "world", tmp_path / "w", "--size", "smal", "-q")
+    answer = command("data", "world", tmp_path / "w", "--size", "smal")
     assert answer.exit_code == 1
+    assert answer.stderr.startswith("Error: ")
     assert "Did you mean 'small'?" in answer.stderr
 
 

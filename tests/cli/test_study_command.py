@@ -155,6 +155,14 @@ def test_a_cell_that_fails_is_told_of_and_exits_with_one(
     assert (tmp_path / "none" / "report.html").is_file()
 
 
+def test_cells_of_unknown_time_are_counted_alone(command, rain: Path, tmp_path: Path) -> None:
+    """Where no time is known, none is said: of baselines nothing is timed before they are fitted."""
+    words = ("--methods", "classical", "--labels", "8", "--out", tmp_path / "out", *TINY, "--dry-run")
+    assert command("study", PLACES, "--data", rain, *words).stdout.splitlines()[-1] == (
+        "2 cells whose time is not known"
+    )
+
+
 def test_ctrl_c_says_how_to_go_on(command, rain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command line with --resume; what is finished stays."""
 

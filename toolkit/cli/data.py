@@ -27,9 +27,10 @@ def world(
     """Simulate an atmosphere with cyclones and write it in the formats of real data."""
     from toolkit.data.world.write import size_named, write_world
 
+    wanted = size_named(size)
     with told(quiet, verbose) as listener:
         listener.stage(f"simulating the {size} world")
-        written = write_world(folder, size_named(size), seed, listener.share)
+        written = write_world(folder, wanted, seed, listener.share)
     if json:
         print_json({"world": str(written), "size": size, "seed": seed})
     else:

@@ -152,5 +152,5 @@ def _say_plan(plan: "tuple[Study, Ground, Subsets]", folder: "RunFolder", jobs: 
     ]
     typer.echo(aligned([["cells", "to do", "done", "about"], *shown]))
     unknown = sum(row.to_do for row in rows if row.seconds is None)
-    beside = f", and {unknown} cells whose time is not known" if unknown else ""
-    typer.echo(f"about {rough_duration(seconds)} with --jobs {jobs}{beside}")
+    known = f"about {rough_duration(seconds)} with --jobs {jobs}" if seconds or not unknown else ""
+    typer.echo(", and ".join(filter(None, (known, f"{unknown} cells whose time is not known" if unknown else ""))))

@@ -55,7 +55,9 @@ def check(
     context: typer.Context,
     task: TaskName,
     overrides: options.Overrides = None,
-    world: options.World = None,
+    world: Annotated[
+        Path | None, typer.Option(help="World folder: fields and labels; the tiny simulated one by default.")
+    ] = None,
     data: options.Data = None,
     json: options.Json = False,
     verbose: options.Verbose = False,
