@@ -257,7 +257,7 @@ def test_a_file_that_is_no_split_is_told(tmp_path: Path, text: str | None, said:
 
 
 def test_an_input_that_foretells_is_named() -> None:
-    """One that is predicted, one in another unit and the same word are told; persistence, and what few rows say, not."""
+    """What is predicted, a copy in another unit and the same word are told; persistence and what few rows say not."""
     hour = np.arange(1000)
     labels = pd.DataFrame({"value": 15 + 10 * np.sin(hour / 200), "kind": np.where(hour % 3, "rain", "snow")})
     labels["before"], labels["fahrenheit"] = labels["value"].shift(), (32 + 1.8 * labels["value"]).astype("float32")

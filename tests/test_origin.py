@@ -105,7 +105,7 @@ def test_an_error_of_a_task_is_told(small_task: Task, tiny_world: Path, tmp_path
     def misspelt(path: Path) -> pd.DataFrame:
         return pd.read_csv(file if path.is_dir() else path)["value"]
 
-    told(misspelt, Origin(None, file), r"The task hurricane cannot read its labels from .*mine\.csv: KeyError: 'value'\.$")
+    told(misspelt, Origin(None, file), r"task hurricane cannot read its labels from .*mine\.csv: KeyError: 'value'\.$")
     told(misspelt, Origin(tiny_world), rf"labels from .*tiny: KeyError: 'value'\. {remedy}")
     told(pd.read_csv, Origin(file), rf"No column of the labels .* {remedy}")
     told(pd.read_csv, Origin(None, file), "Known: a, b.$")

@@ -53,4 +53,4 @@ def proof(run: Path) -> Proof:
 def _stated(run: Path) -> list[str]:
     """Return the columns of what a run states of the test windows; none where it was stopped before."""
     written = run / "predictions.csv"
-    return list(pd.read_csv(written, nrows=0)) if written.exists() else []
+    return list(map(str, pd.read_csv(written, nrows=0))) if written.exists() else []

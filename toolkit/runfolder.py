@@ -102,9 +102,10 @@ def check_settings(
     if not (written := folder / "config.yaml").exists():
         return
     before = yaml.safe_load(written.read_text())
-    named = [{key: named_path(value) for key, value in said(settings).items()} for settings in (before, config)]
-    if changed := [*_differences(*named)] or [*_differences(before, config)]:
-        raise UserError("\n".join([f"{folder} began with other settings. Resume with the same ones (then -> now):", *changed]))
+    was, now = ({key: named_path(value) for key, value in said(of).items()} for of in (before, config))
+    if changed := [*_differences(was, now)] or [*_differences(before, config)]:
+        head = f"{folder} began with other settings. Resume with the same ones (then -> now):"
+        raise UserError("\n".join([head, *changed]))
 
 
 def _differences(before: Any, now: Any, key: str = "") -> Iterator[str]:

@@ -136,9 +136,9 @@ def test_a_new_task_names_what_is_wrong_in_its_table(rain: Path, change: tuple[s
     Path("rain.csv").write_text(text.replace(*change))
     with pytest.raises(UserError, match=said):
         labels(Path())
+    (elsewhere := Path("elsewhere")).mkdir()
     with pytest.raises(UserError, match=r"There is no elsewhere/rain\.csv: name the table of labels with --data"):
-        Path("elsewhere").mkdir(exist_ok=True)
-        labels(Path("elsewhere"))
+        labels(elsewhere)
 
 
 def test_a_new_task_knows_the_day_before_once(rain: Path) -> None:
