@@ -137,7 +137,7 @@ def _time_findings(time: NDArray[np.datetime64], file: str) -> list[Finding]:
         (steps < 0, "times earlier than the one before", "Sort by time.", True),
         (steps == 0, "times that are there twice", "Drop the duplicates.", True),
         (lacking, f"times left out of {step / 3600:g}-hourly data", "Fetch them, or do without their windows.", False),
-        (pauses, f"pauses of more than {LONGEST_GAP_DAYS} days", "None is needed where data are of seasons.", False),
+        (pauses, f"pauses of more than {LONGEST_GAP_DAYS} days", "Nothing to do for seasons; else fetch them.", False),
     ):
         if count := int(faults.sum()):
             first = int(np.flatnonzero(faults)[0]) + 1
